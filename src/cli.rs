@@ -1,0 +1,233 @@
+//! The command line: every clap struct, no effect.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::error::{Error, Result};
+
+/// Bring work out of a VM, straight into the repository you stand in
+#[derive(Debug, Parser)]
+#[command(name = "git-banger", version, max_term_width = 100, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options that every command takes.
+#[derive(Args, Clone, Debug)]
+pub struct Global {
+    /// Run as if started in DIR
+    #[arg(short = 'C', value_name = "DIR", global = true)]
+    pub dir: Option<PathBuf>,
+    /// Say only what went wrong
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Show each remote script and each git call
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// Colour messages
+    #[arg(long, value_name = "WHEN", global = true, value_enum)]
+    pub color: Option<Color>,
+    /// Read SSH settings from FILE in place of ~/.ssh/config
+    #[arg(short = 'F', long, value_name = "FILE", global = true)]
+    pub ssh_config: Option<PathBuf>,
+}
+
+/// When to colour.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Prepare(Prepare),
+    Export(Export),
+    Fetch(Fetch),
+    Pull(Pull),
+    Rev(Rev),
+    #[command(subcommand)]
+    Vm(Vm),
+}
+
+/// Ship the repository to a guest and record the prepared head
+///
+/// Ships HEAD's commit with its history and the uncommitted edits of tracked files; ignored files never. The guest is
+/// left on the same branch, at the same commit, with the same files dirty.
+#[derive(Args, Debug)]
+pub struct Prepare {
+    /// The guest: a name from 'git banger vm list', or [user@]host[:port]
+    pub vm: String,
+    /// Put the workspace at DIR in the guest (default: the repository's name, in the home folder)
+    #[arg(long, value_name = "DIR")]
+    pub path: Option<String>,
+    /// Ship untracked files too
+    #[arg(long)]
+    pub untracked: bool,
+    /// Ship only the newest N commits
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub depth: Option<u32>,
+    /// Name the guest's branch NAME
+    #[arg(long, value_name = "NAME")]
+    pub branch: Option<String>,
+    /// Say what would be shipped, and stop
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+}
+
+/// What the commands that read a guest share.
+#[derive(Args, Debug)]
+pub struct Taking {
+    /// Take the work since REV: HEAD@prepare, or a revision of the guest (default: the guest's HEAD)
+    #[arg(long, value_name = "REV")]
+    pub base_commit: Option<String>,
+    /// Go on without the files that cannot be read in the guest
+    #[arg(long)]
+    pub ignore_unreadable: bool,
+}
+
+/// Print the guest's work as a patch
+///
+/// Non-mutating for the guest: its index, refs, objects and files stay as they are, however this ends.
+#[derive(Args, Debug)]
+pub struct Export {
+    /// The guest: a name from 'git banger vm list', or [user@]host[:port]
+    pub vm: String,
+    #[command(flatten)]
+    pub taking: Taking,
+    /// Print a patch, or a bundle that carries the guest's commits too
+    #[arg(long, value_enum, default_value = "patch")]
+    pub format: Format,
+    /// Write to FILE, whole or not at all
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// List the names of the changed files
+    #[arg(long, group = "list")]
+    pub name_only: bool,
+    /// List the names of the changed files, and how each changed
+    #[arg(long, group = "list")]
+    pub name_status: bool,
+    /// Show how many lines changed in each file
+    #[arg(long, group = "list")]
+    pub stat: bool,
+    /// Describe the export as JSON
+    #[arg(long, group = "list")]
+    pub json: bool,
+    /// End names with NUL, and do not quote them
+    #[arg(short = 'z')]
+    pub nul: bool,
+    /// Only these files
+    #[arg(last = true, value_name = "PATHSPEC")]
+    pub pathspecs: Vec<OsString>,
+}
+
+/// What an export is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    Patch,
+    Bundle,
+}
+
+/// Bring the guest's work into refs/banger, and land nothing
+///
+/// Non-mutating for the guest: its index, refs, objects and files stay as they are, however this ends.
+#[derive(Args, Debug)]
+pub struct Fetch {
+    /// The guests: names from 'git banger vm list', or [user@]host[:port]
+    #[arg(required = true)]
+    pub vm: Vec<String>,
+    #[command(flatten)]
+    pub taking: Taking,
+    /// Describe the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Bring the guest's work straight into the working tree
+///
+/// Non-mutating for the guest: its index, refs, objects and files stay as they are, however this ends. Here, a
+/// three-way merge, all or nothing: HEAD, the index and your own edits stay.
+#[derive(Args, Debug)]
+pub struct Pull {
+    /// The guest: a name from 'git banger vm list', or [user@]host[:port]
+    pub vm: String,
+    #[command(flatten)]
+    pub taking: Taking,
+    /// Say what would change, and stop
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+    /// Show how many lines changed in each file
+    #[arg(long)]
+    pub stat: bool,
+    /// Describe the result as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Only these files
+    #[arg(last = true, value_name = "PATHSPEC")]
+    pub pathspecs: Vec<OsString>,
+}
+
+/// Print the id that HEAD@prepare and its like stand for
+#[derive(Args, Debug)]
+pub struct Rev {
+    /// HEAD@prepare, HEAD@baseline or HEAD@snapshot; HEAD may be left out
+    pub rev: String,
+    /// The guest (default: the one that was prepared)
+    pub vm: Option<String>,
+}
+
+/// Name guests
+#[derive(Debug, Subcommand)]
+pub enum Vm {
+    List(VmList),
+    Add(VmAdd),
+    Remove(VmRemove),
+}
+
+/// List the guests
+#[derive(Args, Debug)]
+pub struct VmList {
+    /// Describe them as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Give a guest a name
+#[derive(Args, Debug)]
+pub struct VmAdd {
+    /// The name
+    pub name: String,
+    /// Where it is: ssh://[user@]host[:port][/path], or [user@]host[:port]
+    pub url: String,
+    /// Where the workspace is in the guest
+    #[arg(long, value_name = "DIR")]
+    pub path: Option<String>,
+    /// The default for --base-commit
+    #[arg(long, value_name = "REV")]
+    pub base: Option<String>,
+    /// Write to the user's configuration, for every repository
+    #[arg(long)]
+    pub r#global: bool,
+}
+
+/// Forget a guest's name, and what was recorded about it here
+#[derive(Args, Debug)]
+pub struct VmRemove {
+    /// The name
+    pub name: String,
+}
+
+/// Parses the command line.
+///
+/// # Errors
+/// [`Error::usage`]-like: clap has printed its own message by then, for help and version too.
+pub fn parse() -> Result<Cli> {
+    Cli::try_parse().map_err(Error::from)
+}

@@ -1,0 +1,24 @@
+//! git-banger: brings work out of a VM, straight into the git repository you stand in.
+
+mod cli;
+mod commands;
+mod error;
+mod guest;
+mod host;
+mod process;
+mod settings;
+mod snapshot;
+mod ssh;
+mod ui;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match cli::parse().and_then(commands::run) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            ui::error(&error);
+            ExitCode::from(error.kind().code())
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! Spawns children on the host; nothing else may.
+//!
+//! Every child is found on PATH once, runs with the environment it is given here, and fails with its stderr in the
+//! error. Which flags a program gets is its caller's business.
+
+#![expect(clippy::disallowed_methods, reason = "the one place that spawns")]
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::ui::{self, Keep};
+
+/// A child to run: program, arguments, environment, input.
+#[derive(Clone, Debug)]
+pub struct Call {
+    program: &'static str,
+    args: Vec<OsString>,
+    dir: Option<PathBuf>,
+    set: Vec<(OsString, OsString)>,
+    unset: Vec<OsString>,
+    input: Input,
+}
+
+#[derive(Clone, Debug)]
+enum Input {
+    Null,
+    Bytes(Vec<u8>),
+    File(PathBuf),
+}
+
+/// What a child said, and how it ended.
+#[derive(Debug)]
+pub struct Output {
+    /// The exit status; `None` when a signal ended it.
+    pub code: Option<i32>,
+    /// All of stdout; empty where it went to a file.
+    pub stdout: Vec<u8>,
+    /// All of stderr.
+    pub stderr: Vec<u8>,
+}
+
+impl Call {
+    /// Starts the description of a call of `program`, which is looked up on PATH.
+    pub fn new(program: &'static str) -> Self {
+        Call { program, args: Vec::new(), dir: None, set: Vec::new(), unset: Vec::new(), input: Input::Null }
+    }
+
+    /// Adds one argument.
+    pub fn arg(mut self, arg: impl Into<OsString>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    /// Adds arguments.
+    pub fn args<A: Into<OsString>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Runs the child in `dir`.
+    pub fn dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.dir = Some(dir.into());
+        self
+    }
+
+    /// Sets a variable for the child.
+    pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.set.push((name.into(), value.into()));
+        self
+    }
+
+    /// Hides a variable from the child.
+    pub fn env_remove(mut self, name: impl Into<OsString>) -> Self {
+        self.unset.push(name.into());
+        self
+    }
+
+    /// Feeds the child these bytes; without input its stdin is empty.
+    pub fn input(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.input = Input::Bytes(bytes.into());
+        self
+    }
+
+    /// Feeds the child a file.
+    pub fn input_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.input = Input::File(path.into());
+        self
+    }
+
+    /// Runs the child to its end, whatever its exit status.
+    ///
+    /// # Errors
+    /// When the program is not on PATH or cannot be started.
+    pub fn run(self) -> Result<Output> {
+        self.spawn(None)
+    }
+
+    /// Runs the child to its end with stdout going into `file`, whatever its exit status.
+    ///
+    /// # Errors
+    /// As [`Call::run`].
+    pub fn run_into(self, file: File) -> Result<Output> {
+        self.spawn(Some(file))
+    }
+
+    /// Runs the child and returns its stdout.
+    ///
+    /// # Errors
+    /// As [`Call::run`]; and when the child fails, with its stderr.
+    pub fn stdout(self) -> Result<Vec<u8>> {
+        let shown = self.shown();
+        self.run()?.success(&shown)
+    }
+
+    /// Returns the call as a user might type it, for messages.
+    pub fn shown(&self) -> String {
+        let mut text = self.program.to_owned();
+        for arg in &self.args {
+            text.push(' ');
+            text.push_str(&quoted(arg));
+        }
+        text
+    }
+
+    fn spawn(self, stdout: Option<File>) -> Result<Output> {
+        ui::trace(&self.shown());
+        let program = find(self.program)?;
+        let mut call = duct::cmd(program, &self.args).unchecked().stderr_capture();
+        call = match stdout {
+            Some(file) => call.stdout_file(file),
+            None => call.stdout_capture(),
+        };
+        call = match self.input {
+            Input::Null => call.stdin_null(),
+            Input::Bytes(bytes) => call.stdin_bytes(bytes),
+            Input::File(path) => call.stdin_path(path),
+        };
+        if let Some(dir) = self.dir {
+            call = call.dir(dir);
+        }
+        for name in self.unset {
+            call = call.env_remove(name);
+        }
+        for (name, value) in self.set {
+            call = call.env(name, value);
+        }
+        let output =
+            call.run().map_err(|error| Error::refused(format!("cannot run '{}'", self.program)).source(error))?;
+        Ok(Output { code: output.status.code(), stdout: output.stdout, stderr: output.stderr })
+    }
+}
+
+impl Output {
+    /// Returns stdout.
+    ///
+    /// # Errors
+    /// When the child failed: `what` failed, with its exit status and its stderr.
+    pub fn success(self, what: &str) -> Result<Vec<u8>> {
+        match self.code {
+            Some(0) => Ok(self.stdout),
+            _ => Err(self.failure(what)),
+        }
+    }
+
+    /// Returns the error for a child that failed.
+    pub fn failure(&self, what: &str) -> Error {
+        let how = match self.code {
+            Some(code) => format!("exit {code}"),
+            None => "killed by a signal".to_owned(),
+        };
+        let said = ui::sanitise(self.stderr.trim_ascii(), Keep::Lines);
+        let said = said.strip_prefix("fatal: ").or(said.strip_prefix("error: ")).unwrap_or(&said);
+        Error::refused(format!("{what} failed ({how}): {said}"))
+    }
+}
+
+/// Returns where `program` is on PATH.
+///
+/// # Errors
+/// When it is not there.
+pub fn find(program: &str) -> Result<PathBuf> {
+    which::which(program).map_err(|_| {
+        Error::refused(format!("'{program}' is not on PATH")).hint(format!("install it: apt install {program}"))
+    })
+}
+
+fn quoted(arg: &OsStr) -> String {
+    let text = ui::sanitise(Path::new(arg).as_os_str().as_encoded_bytes(), Keep::Nothing);
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:@,+%^{}".contains(c);
+    if !text.is_empty() && text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}

@@ -1,0 +1,179 @@
+//! What crosses from the guest to the host: plain data, no effects.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+use crate::ui;
+
+/// A git object id: 40 (SHA-1) or 64 (SHA-256) lower-case hexadecimal digits.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct Oid(String);
+
+impl Oid {
+    /// Returns the digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Returns the first twelve digits, for messages.
+    pub fn short(&self) -> &str {
+        &self.0[..12]
+    }
+
+    /// Tells whether this is the id that git writes where there is no object.
+    pub fn is_zero(&self) -> bool {
+        self.0.bytes().all(|digit| digit == b'0')
+    }
+}
+
+impl FromStr for Oid {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let digits = text.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
+        if digits && matches!(text.len(), 40 | 64) {
+            Ok(Oid(text.to_owned()))
+        } else {
+            Err(Error::unverified(format!("not an object id: {}", ui::path(text.as_bytes()))))
+        }
+    }
+}
+
+impl fmt::Display for Oid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The guest's full working state, as the guest announced it.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// The commit that the export is relative to.
+    pub base: Oid,
+    /// The guest's HEAD; the empty commit when the guest's branch has no commit yet.
+    pub head: Oid,
+    /// The branch that the guest has checked out, without `refs/heads/`; `None` when detached.
+    pub branch: Option<String>,
+    /// The tree of the guest's working files.
+    pub tree: Oid,
+    /// The snapshot commit: `tree` on top of `head`.
+    pub commit: Oid,
+    /// How many commits the guest's HEAD is past the base.
+    pub commits: u64,
+    /// How many commits the guest's HEAD is past the prepared head; `None` when that is unknown to the guest.
+    pub since_prepare: Option<u64>,
+    /// The files that differ between the base and the snapshot.
+    pub changed: Vec<Change>,
+    /// What the snapshot holds in another form than the guest's files, or not at all.
+    pub notes: Vec<Note>,
+}
+
+/// One file that differs between two trees, as `git diff-tree --raw` tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// git's letter: `A`, `C`, `D`, `M`, `R` or `T`.
+    pub status: char,
+    /// The mode before, octal; 0 when there was no file.
+    pub old_mode: u32,
+    /// The mode after, octal; 0 when there is no file.
+    pub new_mode: u32,
+    /// The blob before.
+    pub old: Oid,
+    /// The blob after.
+    pub new: Oid,
+    /// The path, relative to the top of the work tree, as bytes.
+    pub path: Vec<u8>,
+    /// The path before, for a rename or a copy.
+    pub from: Option<Vec<u8>>,
+}
+
+/// The mode of a submodule entry.
+pub const GITLINK: u32 = 0o160000;
+
+impl Change {
+    /// Tells whether either side is a submodule pointer.
+    pub fn is_submodule(&self) -> bool {
+        self.old_mode == GITLINK || self.new_mode == GITLINK
+    }
+
+    /// Parses the output of `git diff-tree -r --raw -z`, with full object ids.
+    ///
+    /// # Errors
+    /// [`Error::unverified`] when it is not of that form.
+    pub fn parse_all(raw: &[u8]) -> Result<Vec<Change>> {
+        let bad = || Error::unverified("the list of changed files is damaged");
+        let mut fields = raw.split(|&byte| byte == 0);
+        let mut changes = Vec::new();
+        while let Some(meta) = fields.next() {
+            if meta.is_empty() {
+                break;
+            }
+            let meta = std::str::from_utf8(meta).ok().and_then(|meta| meta.strip_prefix(':')).ok_or_else(bad)?;
+            let mut words = meta.split(' ');
+            let mut word = || words.next().ok_or_else(bad);
+            let old_mode = u32::from_str_radix(word()?, 8).map_err(|_| bad())?;
+            let new_mode = u32::from_str_radix(word()?, 8).map_err(|_| bad())?;
+            let (old, new) = (word()?.parse()?, word()?.parse()?);
+            let status = word()?.chars().next().ok_or_else(bad)?;
+            let mut path = fields.next().filter(|path| !path.is_empty()).ok_or_else(bad)?.to_vec();
+            let mut from = None;
+            if matches!(status, 'R' | 'C') {
+                let to = fields.next().filter(|path| !path.is_empty()).ok_or_else(bad)?.to_vec();
+                from = Some(std::mem::replace(&mut path, to));
+            }
+            changes.push(Change { status, old_mode, new_mode, old, new, path, from });
+        }
+        Ok(changes)
+    }
+}
+
+/// What a [`Note`] is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NoteKind {
+    /// A nested repository, whose files came as ordinary files.
+    NestedRepository,
+    /// A submodule with edits of its own, which did not come.
+    DirtySubmodule,
+    /// A submodule that was moved to another commit, which only its own repository has.
+    MovedSubmodule,
+    /// A Git LFS pointer, whose content is not in the repository.
+    LfsPointer,
+    /// A file or folder that the SSH user cannot read.
+    Unreadable,
+    /// A FIFO, socket or device, which git cannot hold.
+    SpecialFile,
+}
+
+/// Something in the guest that the snapshot holds in another form, or not at all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// What it is.
+    pub kind: NoteKind,
+    /// Its path, relative to the top of the work tree, as bytes.
+    pub path: Vec<u8>,
+}
+
+/// Refuses a change that would write below a folder of version-control metadata.
+///
+/// git refuses `.git` in every spelling by itself; nothing in it guards `.jj`, whose planted configuration jj 0.45
+/// obeys.
+///
+/// # Errors
+/// [`Error::unverified`] that names the path.
+pub fn refuse_reserved<'a>(paths: impl IntoIterator<Item = &'a [u8]>) -> Result<()> {
+    for path in paths {
+        if path.split(|&byte| byte == b'/').any(|part| part.eq_ignore_ascii_case(b".jj") || part.eq_ignore_ascii_case(b".git")) {
+            return Err(Error::unverified(format!(
+                "the guest sent {}, which would steer the version control of the host",
+                ui::path(path)
+            ))
+            .hint("nothing was written; look at the guest before you take anything from it"));
+        }
+    }
+    Ok(())
+}
