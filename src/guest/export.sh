@@ -1,0 +1,84 @@
+# shellcheck shell=sh
+# Exports the guest's work, relative to a base. Non-mutating: see snapshot.sh.
+#
+# $1 - nonce
+# $2 - path of the workspace
+# $3 - base: HEAD, or a revision
+# $4 - what to send after the list: patch, bundle, stat or nothing
+# $5 - 1 to go on without unreadable files, else empty
+# $6 - prepared head, may be empty
+# $7 - baseline, may be empty
+# $8 - commits that the host has, separated by blanks; for a bundle
+# $9… - pathspecs, relative to the top; for a patch, a stat and the list
+#
+# stdin: held open by the host as long as it wants the answer
+# stdout: a marker line with the nonce; lines 'key value'; an empty line; notes, each 'kind NUL path NUL', and a NUL;
+#   the output of 'git diff-tree --raw -z', and a NUL; the payload; an end marker with the nonce
+main() {
+	begin "$1"
+	lease
+	open_workspace "$2"
+	payload=$4 prepared=$6 haves=$8
+	snapshot "$3" "$5" "$6" "$7"
+	shift 8
+	find_pointers
+	since=
+	if test -n "$prepared" && qgit cat-file -e "$prepared^{commit}" 2>/dev/null
+	then
+		since=$(count "$prepared")
+	fi
+	printf 'git-banger 1 %s\n' "$gb_nonce"
+	printf '%s\n' "format $format" "head $head" "branch $branch" "base $base" "tree $tree" "commit $commit" \
+		"commits $(count "$base")" "since $since" ''
+	cat "$gb_dir/notes"
+	printf '\0'
+	compare '--raw -z --no-abbrev' "$@"
+	printf '\0'
+	case $payload in
+	patch) compare '--patch --unified=3 --binary --full-index' "$@" ;;
+	stat) compare '--stat=100 --summary' "$@" ;;
+	bundle) bundle ;;
+	esac
+	printf '\ngit-banger end %s\n' "$gb_nonce"
+}
+
+# Prints how many commits HEAD is past another.
+# $1 - the other
+count() {
+	if test "$1" = "$head"
+	then
+		echo 0
+	else
+		qgit rev-list --count "$1..$head"
+	fi
+}
+
+# Compares the base with the snapshot.
+# $1 - the switches that say what to print
+# $2… - pathspecs
+compare() {
+	gb_how=$1
+	shift
+	# Every switch that a configuration could turn; exact renames only, for those apply without guessing.
+	# shellcheck disable=SC2086 # one word a switch
+	qgit diff-tree -r $gb_how --find-renames=100% --no-ext-diff --no-textconv --no-color --no-relative \
+		--src-prefix=a/ --dst-prefix=b/ --diff-algorithm=myers --inter-hunk-context=0 \
+		--no-indent-heuristic --ignore-submodules=none --submodule=short "$base" "$commit" -- "$@"
+}
+
+# Writes a bundle that any git can fetch from: the snapshot, the base and what leads there, without what the host has.
+bundle() {
+	# shellcheck disable=SC2086 # one word a commit
+	printf '%s\n' $haves | qgit cat-file --batch-check='%(objectname) %(objecttype)' |
+		sed -n 's/ commit$//p' >"$gb_dir/haves"
+	case $format in
+	sha1) printf '# v2 git bundle\n' ;;
+	*) printf '# v3 git bundle\n@object-format=%s\n' "$format" ;;
+	esac
+	sed 's/^/-/' "$gb_dir/haves"
+	printf '%s refs/banger/snapshot\n%s refs/banger/base\n\n' "$commit" "$base"
+	{
+		printf '%s\n%s\n' "$commit" "$base"
+		sed 's/^/^/' "$gb_dir/haves"
+	} | qgit pack-objects -q --revs --thin --stdout --delta-base-offset
+}

@@ -1,0 +1,145 @@
+# shellcheck shell=sh disable=SC2034
+# Shared by every guest script: functions only; nothing runs before the last line of the script calls main.
+#
+# Variables that start with gb_ belong to this file.
+#
+# Exit codes (guest/script.rs turns them into error kinds):
+#   81 no git            82 git too old         83 no workspace       84 unknown base
+#   85 unreadable files  86 no room for temporary files               87 the path is taken
+#   88 upload damaged    89 files keep changing                       90 git failed
+
+# $1 - exit code
+# $2 - message, without a full stop
+die() {
+	printf '%s\n' "$2" >&2
+	exit "$1"
+}
+
+# Ends the script, and takes away what it made.
+# $1 - exit code
+gb_end() {
+	# Nothing may interrupt the clean-up; a dead stderr may not kill it.
+	trap '' HUP INT TERM PIPE
+	trap - EXIT
+	test -z "$gb_watcher" || kill "$gb_watcher" 2>/dev/null
+	# A git that was killed with us may be writing its last file.
+	test -z "$gb_own" || rm -rf -- "$gb_dir" 2>/dev/null || {
+		sleep 1
+		rm -rf -- "$gb_dir"
+	}
+	test -z "$gb_undo" || "$gb_undo"
+	exit "$1"
+}
+
+# Makes the temporary folder, and sets every way to leave.
+# $1 - nonce, from the host: no mktemp, so no moment between making the folder and knowing its name
+begin() {
+	gb_nonce=$1 gb_dir=${TMPDIR:-/tmp}/git-banger.$1 gb_watcher='' gb_own='' gb_undo=''
+	set -eu
+	trap 'gb_end $?' EXIT
+	# dash and busybox skip the EXIT trap on a signal; a plain 'exit n' here would skip a trap that is running.
+	trap 'gb_end 129' HUP
+	trap 'gb_end 130' INT
+	trap 'gb_end 141' PIPE
+	trap 'gb_end 143' TERM
+	umask 077
+	LC_ALL=C GIT_OPTIONAL_LOCKS=0 GIT_NO_REPLACE_OBJECTS=1 GIT_TERMINAL_PROMPT=0 GIT_LFS_SKIP_SMUDGE=1
+	export LC_ALL GIT_OPTIONAL_LOCKS GIT_NO_REPLACE_OBJECTS GIT_TERMINAL_PROMPT GIT_LFS_SKIP_SMUDGE
+	unset CDPATH GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES \
+		GIT_COMMON_DIR GIT_NAMESPACE GIT_PREFIX GIT_SHALLOW_FILE GIT_GRAFT_FILE GIT_ATTR_SOURCE GIT_DEFAULT_HASH \
+		GIT_CONFIG_PARAMETERS GIT_CONFIG_COUNT GIT_EXTERNAL_DIFF GIT_DIFF_OPTS GIT_LITERAL_PATHSPECS \
+		GIT_GLOB_PATHSPECS GIT_NOGLOB_PATHSPECS GIT_ICASE_PATHSPECS GIT_TRACE GIT_TRACE2 GIT_TRACE2_EVENT
+	gb_own=1
+	mkdir -m 700 -- "$gb_dir" 2>/dev/null || {
+		gb_own=
+		die 86 "cannot make a temporary folder in '${TMPDIR:-/tmp}'"
+	}
+	for gb_old in "${TMPDIR:-/tmp}"/git-banger.*
+	do
+		# A guest that was cut from its power, or frozen, could not clean up.
+		test "$gb_old" = "$gb_dir" || test ! -O "$gb_old" 2>/dev/null ||
+			find "$gb_old" -prune -type d -mtime +1 -exec rm -rf -- {} + 2>/dev/null || :
+	done
+	command -v git >/dev/null 2>&1 || die 81 "git is not installed"
+	gb_version=$(git --version)
+	gb_version=${gb_version#git version }
+	gb_major=${gb_version%%.*} gb_minor=${gb_version#*.}
+	gb_minor=${gb_minor%%[!0-9]*}
+	test "$gb_major" -gt 2 2>/dev/null || {
+		test "$gb_major" -eq 2 && test "$gb_minor" -ge 25
+	} 2>/dev/null || die 82 "git $gb_version is too old: 2.25 or later is needed"
+	cd -- "${HOME:-/}"
+}
+
+# Watches stdin, which the host holds open as long as it wants the answer: when the connection goes, this is the only
+# thing that ends a script which writes nothing. Neither OpenSSH nor dropbear sends a signal without a terminal.
+lease() {
+	exec 3<&0 </dev/null
+	# The watcher may not hold stdout or stderr, or the channel would never end.
+	(
+		while read -r gb_line <&3
+		do
+			:
+		done
+		kill -s TERM 0
+	) >/dev/null 2>&1 &
+	gb_watcher=$!
+	exec 3<&-
+}
+
+# Runs git with everything off that the configuration could do behind our back.
+plain_git() {
+	# fsmonitor and the hooks would run programs; a split index would be written beside the real one; a safecrlf that
+	# dies, a low bigFileThreshold and a signed or recoded commit would each change what a snapshot is.
+	git -c core.fsmonitor=false -c core.splitIndex=false -c core.hooksPath=/dev/null -c core.safecrlf=false \
+		-c core.bigFileThreshold=1m -c core.compression=1 -c pack.compression=1 -c pack.packSizeLimit=0 \
+		-c pack.windowMemory=64m -c core.sparseCheckout=false -c index.sparse=false -c core.quotePath=true \
+		-c diff.suppressBlankEmpty=false -c diff.renameLimit=0 -c i18n.commitEncoding=UTF-8 -c filter.lfs.required=false \
+		-c advice.addEmbeddedRepo=false -c advice.addIgnoredFile=false "$@"
+}
+
+# Prints the fixed commit that stands for "no commit yet"; the host makes the same one.
+empty_commit() {
+	our_commit '@0 +0000' -m empty "$(plain_git hash-object -t tree -w --stdin </dev/null)"
+}
+
+# Runs git commit-tree as git-banger.
+# $1 - date
+# $2… - arguments
+our_commit() (
+	GIT_AUTHOR_NAME=git-banger GIT_AUTHOR_EMAIL=git-banger GIT_AUTHOR_DATE=$1
+	GIT_COMMITTER_NAME=git-banger GIT_COMMITTER_EMAIL=git-banger GIT_COMMITTER_DATE=$1
+	export GIT_AUTHOR_NAME GIT_AUTHOR_EMAIL GIT_AUTHOR_DATE
+	export GIT_COMMITTER_NAME GIT_COMMITTER_EMAIL GIT_COMMITTER_DATE
+	shift
+	plain_git commit-tree "$@"
+)
+
+# Sets gb_name to a path, from a line in which git quoted it.
+# $1 - the line
+named() {
+	case $1 in
+	\"*\")
+		gb_text=${1#?}
+		gb_text=$(printf '%s\n' "${gb_text%?}" | sed -e 's/%/%%/g' -e 's/\\"/"/g')
+		# shellcheck disable=SC2059 # git's escapes are those of printf's format
+		gb_name=$(printf "$gb_text"; printf x)
+		gb_name=${gb_name%x}
+		;;
+	*)
+		gb_name=$1
+		;;
+	esac
+}
+
+# Turns a path as the user wrote it into one that cd takes from the home folder; sets gb_path.
+# $1 - the path
+from_home() {
+	# shellcheck disable=SC2088 # a user's tilde, which no shell has seen yet
+	case $1 in
+	'~') gb_path=. ;;
+	'~/'*) gb_path=./${1#??} ;;
+	/*) gb_path=$1 ;;
+	*) gb_path=./$1 ;;
+	esac
+}

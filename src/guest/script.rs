@@ -1,0 +1,116 @@
+//! Turns a guest script into one call: prelude, script and quoted arguments; and an exit code into an error.
+
+use std::io::Read;
+
+use crate::error::{Error, Kind, Result};
+use crate::ssh::Call;
+use crate::ui::{self, Keep};
+
+const PRELUDE: &str = include_str!("prelude.sh");
+const SNAPSHOT: &str = include_str!("snapshot.sh");
+
+/// A guest script: what a verb runs in the guest.
+pub struct Script {
+    name: &'static str,
+    parts: &'static [&'static str],
+}
+
+/// Exports the guest's work; see the head of the file for its arguments.
+pub const EXPORT: Script = Script { name: "export", parts: &[PRELUDE, SNAPSHOT, include_str!("export.sh")] };
+/// Makes the workspace; see the head of the file for its arguments.
+pub const PREPARE: Script = Script { name: "prepare", parts: &[PRELUDE, include_str!("prepare.sh")] };
+
+impl Script {
+    /// Returns the whole text that the guest's shell evaluates.
+    ///
+    /// Arguments are words of the script, so that no login shell ever sees them. Everything stands in one pair of
+    /// braces, so that a script which was cut anywhere is a syntax error, and runs nothing.
+    pub fn text(&self, args: &[&[u8]]) -> Vec<u8> {
+        let mut text = b"{\n".to_vec();
+        for line in self.parts.iter().flat_map(|part| part.lines()) {
+            let line = line.trim_start_matches('\t');
+            // The guest reads the script byte by byte: comments would be a third of them.
+            if !line.is_empty() && !line.starts_with('#') {
+                text.extend(line.bytes());
+                text.push(b'\n');
+            }
+        }
+        text.extend(b"main");
+        for arg in args {
+            text.push(b' ');
+            quote(arg, &mut text);
+        }
+        text.extend(b"\n}");
+        text
+    }
+
+    /// Returns the call that runs the script: its text comes over stdin, and what follows there is the script's own.
+    pub fn call(&self, args: &[&[u8]], payload: Option<Box<dyn Read + Send>>) -> Call {
+        let script = self.text(args);
+        if ui::tracing() {
+            let shown = args.iter().map(|arg| format!(" '{}'", ui::sanitise(arg, Keep::Nothing))).collect::<String>();
+            ui::trace(&format!("guest script '{}' ({} bytes): main{shown}", self.name, script.len()));
+        }
+        // 'dd bs=1' takes exactly the script and leaves the rest of stdin, which no shell's own reading does. No
+        // character here means anything to fish or csh.
+        let command = format!("exec sh -c 'eval \"$(dd bs=1 count={} 2>/dev/null)\"' git-banger", script.len());
+        Call { command, script, payload }
+    }
+}
+
+/// Returns the error for a script that ended with a status other than 0.
+///
+/// The codes are those at the head of prelude.sh.
+pub fn verdict(vm: &str, status: u32, stderr: &[u8]) -> Error {
+    let said = ui::sanitise(stderr.trim_ascii(), Keep::Lines);
+    let (kind, what, hint) = match status {
+        81 | 82 => (Kind::Incapable, "", Some("install git 2.25 or later in the guest".to_owned())),
+        83 => (Kind::Incapable, "", Some(format!("name the workspace: git config banger.{vm}.path DIR, or ship one: git banger prepare {vm}"))),
+        84 => (Kind::Incapable, "", Some("leave out --base-commit for the guest's HEAD, or name a commit that the guest has".to_owned())),
+        85 => (Kind::Incapable, "", Some("make them readable in the guest, or go on without them: --ignore-unreadable".to_owned())),
+        86 => (Kind::Incapable, "", Some("make room there, or set TMPDIR for the guest's SSH user".to_owned())),
+        87 => (Kind::Refused, "", Some("choose another folder with --path, or empty that one in the guest".to_owned())),
+        88 => (Kind::Unreachable, "", Some("nothing was left behind in the guest; try again".to_owned())),
+        89 => (Kind::Incapable, "files could not be added to the snapshot: ", Some("try again when the worker pauses".to_owned())),
+        126 | 127 => (Kind::Incapable, "the guest lacks a program: ", None),
+        _ => (Kind::Incapable, "", None),
+    };
+    let said = match said.as_str() {
+        "" => format!("the script ended with status {status} and said nothing"),
+        said => said.to_owned(),
+    };
+    let error = Error::new(kind, format!("guest '{vm}': {what}{said}"));
+    match hint {
+        Some(hint) => error.hint(hint),
+        None => error,
+    }
+}
+
+fn quote(arg: &[u8], text: &mut Vec<u8>) {
+    text.push(b'\'');
+    for &byte in arg {
+        match byte {
+            b'\'' => text.extend(br"'\''"),
+            byte => text.push(byte),
+        }
+    }
+    text.push(b'\'');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_are_single_quoted_words_of_the_script() {
+        let text = PREPARE.text(&[b"it's", b"", b"$(x)\n"]);
+        assert!(text.ends_with(b"\nmain 'it'\\''s' '' '$(x)\n'\n}"));
+    }
+
+    #[test]
+    fn the_script_is_sent_without_its_comments() {
+        let text = String::from_utf8(EXPORT.text(&[])).unwrap();
+        assert!(!text.lines().any(|line| line.starts_with('#')));
+        assert!(text.contains("git bundle"), "the header of a bundle starts with a '#', but is no comment");
+    }
+}
