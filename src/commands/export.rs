@@ -1,0 +1,123 @@
+//! `git banger export`: the guest's work as a patch or a bundle, with the list of files.
+
+use std::fs::File;
+use std::io::{self, Seek, Write};
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::fetch::{Base, request};
+use super::report::{self, List};
+use crate::cli::{Export, Format};
+use crate::error::{Context, Result};
+use crate::guest::{Guest, Payload};
+use crate::host::Repo;
+use crate::settings::Settings;
+use crate::snapshot::{Snapshot, refuse_reserved};
+use crate::ui;
+
+/// Exports; nothing reaches stdout or the file before all of it has arrived, for half a patch applies without a word.
+///
+/// # Errors
+/// When the guest cannot do it, the connection is lost, what arrives does not verify, or the output cannot be written.
+pub fn run(args: &Export, settings: &Settings) -> Result<()> {
+    let repo = Repo::open(settings.global().dir.as_deref()).ok();
+    let name = repo.as_ref().map(Repo::name);
+    let vm = settings.vm(&args.vm, None, name.as_deref())?;
+    let base = Base::choose(&args.taking, &vm, repo.as_ref())?;
+    let mut request = request(repo.as_ref(), &vm, &base, &args.taking)?;
+    request.pathspecs = match &repo {
+        Some(repo) => repo.pathspecs(&args.pathspecs),
+        None => args.pathspecs.clone(),
+    };
+    if let (Some(repo), Format::Bundle) = (&repo, args.format) {
+        request.haves = repo.haves(&vm.name)?;
+    }
+    let payload = payload(args);
+    let mut spool = tempfile::tempfile().context(|| "cannot make a temporary file".to_owned())?;
+    let guest = Guest::connect(&vm)?;
+    let snapshot = guest.snapshot(&request, payload, &mut spool)?;
+    guest.close();
+    report::notes(&snapshot.notes);
+    let written = snapshot.changed.iter().filter(|change| change.status != 'D');
+    refuse_reserved(written.map(|change| change.path.as_slice()))?;
+
+    spool.rewind().context(|| "cannot read the temporary file back".to_owned())?;
+    match (&args.output, payload) {
+        (_, Payload::Stat | Payload::Nothing) => {}
+        (Some(path), _) => write_whole(&mut spool, path)?,
+        (None, _) => ui::data_stream(&mut spool)?,
+    }
+    print_list(args, &vm.name, &snapshot, &mut spool)?;
+    ui::status(&format!(
+        "exported {} and {} from '{}' since {}",
+        report::count(snapshot.commits, "commit"),
+        report::count(snapshot.changed.len() as u64, "changed file"),
+        vm.name,
+        base.shown(&snapshot),
+    ));
+    warn_of_commits(&base, &snapshot);
+    Ok(())
+}
+
+/// Returns what the guest sends after the list. A list on stdout takes the patch's place there.
+fn payload(args: &Export) -> Payload {
+    let listed = args.name_only || args.name_status || args.json || args.stat;
+    match args.format {
+        _ if args.stat => Payload::Stat,
+        _ if listed && args.output.is_none() => Payload::Nothing,
+        Format::Patch => Payload::Patch,
+        Format::Bundle => Payload::Bundle,
+    }
+}
+
+#[derive(Serialize)]
+struct Exported<'a> {
+    #[serde(flatten)]
+    snapshot: report::JsonSnapshot<'a>,
+    files: Vec<report::JsonChange>,
+}
+
+fn print_list(args: &Export, vm: &str, snapshot: &Snapshot, stat: &mut File) -> Result<()> {
+    if args.json {
+        let files = report::json_changes(&snapshot.changed);
+        report::json(&Exported { snapshot: report::json_snapshot(vm, snapshot), files })
+    } else if args.name_only || args.name_status {
+        ui::data_bytes(&report::list(&snapshot.changed, List { status: args.name_status, nul: args.nul }))
+    } else if args.stat {
+        ui::data_stream(stat)
+    } else {
+        Ok(())
+    }
+}
+
+fn warn_of_commits(base: &Base, snapshot: &Snapshot) {
+    let (Some(since), true) = (snapshot.since_prepare, base.is_open()) else { return };
+    if since > 0 {
+        ui::warn(&format!(
+            "the guest has {} past the prepared head, not in this export",
+            report::count(since, "commit")
+        ));
+        ui::hint("with them: --base-commit HEAD@prepare; without a warning: --base-commit HEAD");
+    }
+}
+
+/// Writes a file whole or not at all; what is no plain file, a FIFO for one, is written as it is.
+fn write_whole(from: &mut File, path: &Path) -> Result<()> {
+    let context = || format!("cannot write '{}'", path.display());
+    if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
+        let mut to = File::options().write(true).open(path).context(context)?;
+        return io::copy(from, &mut to).map(drop).context(context);
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut builder = tempfile::Builder::new();
+    // Less what the umask takes, as for any other file.
+    let mut to = builder
+        .prefix(".git-banger-")
+        .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666))
+        .tempfile_in(folder)
+        .context(context)?;
+    io::copy(from, &mut to).context(context)?;
+    to.flush().and_then(|()| to.as_file().sync_all()).context(context)?;
+    to.persist(path).map(drop).context(context)
+}

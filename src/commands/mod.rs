@@ -1,0 +1,36 @@
+//! The match from verb to function, and nothing else.
+
+mod export;
+mod fetch;
+mod prepare;
+mod pull;
+mod report;
+mod rev;
+mod vm;
+
+use crate::cli::{Cli, Color, Command};
+use crate::error::Result;
+use crate::settings::Settings;
+use crate::ui::{self, Voice};
+
+/// Runs the command that was typed.
+///
+/// # Errors
+/// Whatever the command cannot do.
+pub fn run(cli: Cli) -> Result<()> {
+    let color = cli.global.color.map(|color| match color {
+        Color::Auto => anstream::ColorChoice::Auto,
+        Color::Always => anstream::ColorChoice::Always,
+        Color::Never => anstream::ColorChoice::Never,
+    });
+    ui::init(Voice { quiet: cli.global.quiet, verbosity: cli.global.verbose }, color);
+    let settings = Settings::load(cli.global)?;
+    match cli.command {
+        Command::Prepare(args) => prepare::run(&args, &settings),
+        Command::Export(args) => export::run(&args, &settings),
+        Command::Fetch(args) => fetch::run(&args, &settings),
+        Command::Pull(args) => pull::run(&args, &settings),
+        Command::Rev(args) => rev::run(&args, &settings),
+        Command::Vm(args) => vm::run(&args, &settings),
+    }
+}

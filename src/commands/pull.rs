@@ -1,0 +1,89 @@
+//! `git banger pull`: fetch, then land.
+
+use std::thread;
+
+use serde::Serialize;
+
+use super::fetch::{self, Base};
+use super::report::{self, List};
+use crate::cli::Pull;
+use crate::error::{Error, Result};
+use crate::host::{Repo, land, worktree};
+use crate::settings::{Settings, Vm};
+use crate::snapshot::{Change, Snapshot};
+use crate::ui;
+
+/// Brings the guest's work straight into the working tree, all or nothing.
+///
+/// # Errors
+/// As fetch; and when the work cannot land: every path is named, nothing is changed, and the snapshot is kept.
+pub fn run(args: &Pull, settings: &Settings) -> Result<()> {
+    let repo = Repo::open(settings.global().dir.as_deref())?;
+    repo.top()?;
+    land::recover(&repo)?;
+    let vm = settings.vm(&args.vm, None, Some(&repo.name()))?;
+    let base = Base::choose(&args.taking, &vm, Some(&repo))?;
+    let (snapshot, ours) = thread::scope(|scope| {
+        // The host's own files are read while the guest works.
+        let ours = scope.spawn(|| worktree::take(&repo));
+        let snapshot = fetch::take(&repo, &vm, &base, &args.taking)?;
+        let ours = ours.join().map_err(|_| Error::bug("reading the host's files failed"))??;
+        Ok::<_, Error>((snapshot, ours))
+    })?;
+    refuse_open_base(&repo, &vm, &base, &snapshot)?;
+
+    let pathspecs = repo.pathspecs(&args.pathspecs);
+    let plan = land::plan(&repo, &vm.name, ours, &snapshot, &pathspecs)?;
+    let changes = plan.changes().to_vec();
+    let stat = if args.stat { plan.stat()? } else { Vec::new() };
+    if !args.dry_run {
+        plan.land()?;
+    }
+    tell(args, &vm, &base, &snapshot, &changes, &stat)
+}
+
+#[derive(Serialize)]
+struct Pulled<'a> {
+    #[serde(flatten)]
+    snapshot: report::JsonSnapshot<'a>,
+    landed: bool,
+    files: Vec<report::JsonChange>,
+}
+
+fn tell(args: &Pull, vm: &Vm, base: &Base, snapshot: &Snapshot, changes: &[Change], stat: &[u8]) -> Result<()> {
+    if args.json {
+        report::json(&Pulled {
+            snapshot: report::json_snapshot(&vm.name, snapshot),
+            landed: !args.dry_run,
+            files: report::json_changes(changes),
+        })?;
+    } else if args.stat {
+        ui::data_bytes(stat)?;
+    } else {
+        ui::data_bytes(&report::list(changes, List { status: true, nul: false }))?;
+    }
+    let since = format!("from '{}' since {}", vm.name, base.shown(snapshot));
+    ui::status(&match (changes.len() as u64, args.dry_run) {
+        (0, _) => format!("nothing new {since}"),
+        (files, true) => format!("would land {} {since}; nothing was changed", report::count(files, "changed file")),
+        (files, false) => format!("landed {} {since}", report::count(files, "changed file")),
+    });
+    Ok(())
+}
+
+/// Refuses a pull that could mean two things: the guest has commits, and nobody said whether they are to come.
+fn refuse_open_base(repo: &Repo, vm: &Vm, base: &Base, snapshot: &Snapshot) -> Result<()> {
+    let Some(prepared) = repo.recorded(&vm.name, "prepare")?.filter(|prepared| *prepared != snapshot.head) else {
+        return Ok(());
+    };
+    if !base.is_open() {
+        return Ok(());
+    }
+    let commits = report::count(repo.count(&prepared, &snapshot.head)?, "commit");
+    let since = |base| Ok::<_, Error>(report::count(repo.diff(base, &snapshot.commit, true, &[])?.len() as u64, "file"));
+    let (all, rest) = (since(&prepared)?, since(&snapshot.head)?);
+    Err(Error::refused(format!("guest '{}' has {commits} past the prepared head: say whether they are to come", vm.name))
+        .hint(format!("with its commits ({commits}, {all}): git banger pull {} --base-commit HEAD@prepare", vm.name))
+        .hint(format!("only what is not committed there ({rest}): git banger pull {} --base-commit HEAD", vm.name))
+        .hint("for every pull from now on: git config banger.base HEAD@prepare"))
+}

@@ -1,0 +1,149 @@
+//! What the user configured: flag over environment over git config `banger.*`. The only reader of the environment.
+
+#![expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use crate::cli::Global;
+use crate::error::{Error, Result};
+use crate::process::Call;
+use crate::ssh::Destination;
+use crate::ui;
+
+/// Returns the value of an environment variable; empty counts as unset.
+pub fn env(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// Returns the variables that git reads, `GIT_*`, as they were set for us.
+pub fn git_environment() -> Vec<(OsString, OsString)> {
+    std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"GIT_")).collect()
+}
+
+/// A guest, as the user names it: where it is, and where the workspace is in it.
+#[derive(Clone, Debug)]
+pub struct Vm {
+    /// What the user typed.
+    pub name: String,
+    /// Where SSH finds it.
+    pub destination: Destination,
+    /// The workspace, as the guest's shell takes it from the home folder.
+    pub path: String,
+    /// Where `path` came from; a default is worth recording.
+    pub path_is_configured: bool,
+    /// The default for `--base-commit`.
+    pub base: Option<String>,
+}
+
+/// A name as `vm list` shows it.
+#[derive(Clone, Debug)]
+pub struct Named {
+    /// The name.
+    pub name: String,
+    /// `banger.<vm>.url`
+    pub url: String,
+    /// `banger.<vm>.path`
+    pub path: Option<String>,
+}
+
+/// The settings of one run.
+pub struct Settings {
+    global: Global,
+    /// Keys as git prints them, without `banger.`: section and name in lower case, the vm as it is.
+    config: BTreeMap<String, String>,
+}
+
+impl Settings {
+    /// Reads `banger.*` from git's configuration, as it holds for the folder that the command works in.
+    ///
+    /// # Errors
+    /// When the configuration cannot be read, or is not UTF-8.
+    pub fn load(global: Global) -> Result<Settings> {
+        let call = Call::new("git").args(["config", "--null", "--get-regexp", r"^banger\."]);
+        let call = match &global.dir {
+            Some(dir) => call.dir(dir),
+            None => call,
+        };
+        let output = call.run()?;
+        // Exit status 1: no such key.
+        if !matches!(output.code, Some(0 | 1)) {
+            return Err(output.failure("git config"));
+        }
+        let text = String::from_utf8(output.stdout)
+            .map_err(|error| Error::usage("a 'banger' setting in the git configuration is not UTF-8").source(error))?;
+        let pairs = text.split_terminator('\0').map(|entry| {
+            let (key, value) = entry.split_once('\n').unwrap_or((entry, "true"));
+            (key.trim_start_matches("banger.").to_owned(), value.to_owned())
+        });
+        Ok(Settings { global, config: pairs.collect() })
+    }
+
+    /// Returns the options that every command takes.
+    pub fn global(&self) -> &Global {
+        &self.global
+    }
+
+    /// Resolves a guest's name; `path` is a flag's value, `default_path` serves where nothing else names one.
+    ///
+    /// # Errors
+    /// When the name or its configuration cannot be used, or the workspace has no path.
+    pub fn vm(&self, name: &str, path: Option<&str>, default_path: Option<&str>) -> Result<Vm> {
+        check_name(name)?;
+        let url = self.of(name, "url").unwrap_or(name);
+        let (mut destination, url_path) = Destination::parse_url(url)?;
+        destination.ssh_config = self
+            .global
+            .ssh_config
+            .clone()
+            .or_else(|| self.of(name, "sshconfig").or_else(|| self.get("sshconfig")).map(expand_home));
+        let configured = path.or_else(|| self.of(name, "path")).map(str::to_owned).or(url_path);
+        let path_is_configured = configured.is_some() && path.is_none();
+        let path = configured.or_else(|| default_path.map(str::to_owned)).ok_or_else(|| {
+            Error::usage(format!("where the workspace is in guest '{name}' is not known"))
+                .hint(format!("git config banger.{name}.path DIR"))
+        })?;
+        let base = self.of(name, "base").or_else(|| self.get("base")).map(str::to_owned);
+        Ok(Vm { name: name.to_owned(), destination, path, path_is_configured, base })
+    }
+
+    /// Returns the names in the configuration, sorted.
+    pub fn vms(&self) -> Vec<Named> {
+        let names = self.config.keys().filter_map(|key| key.strip_suffix(".url"));
+        names
+            .map(|name| Named {
+                name: name.to_owned(),
+                url: self.of(name, "url").unwrap_or_default().to_owned(),
+                path: self.of(name, "path").map(str::to_owned),
+            })
+            .collect()
+    }
+
+    fn of(&self, vm: &str, key: &str) -> Option<&str> {
+        self.get(&format!("{vm}.{key}"))
+    }
+
+    fn get(&self, key: &str) -> Option<&str> {
+        self.config.get(key).map(String::as_str)
+    }
+}
+
+/// Refuses what cannot be a guest's name.
+///
+/// # Errors
+/// [`Error::usage`]
+pub fn check_name(name: &str) -> Result<()> {
+    if name.is_empty() || name.starts_with('-') || name.contains(|c: char| c.is_control() || c.is_whitespace() || c == '/') {
+        return Err(Error::usage(format!("{} cannot be the name of a guest", ui::path(name.as_bytes())))
+            .hint("a name from 'git banger vm list', or [user@]host[:port]"));
+    }
+    Ok(())
+}
+
+fn expand_home(path: &str) -> PathBuf {
+    match (path.strip_prefix("~/"), env("HOME")) {
+        (Some(rest), Some(home)) => PathBuf::from(home).join(rest),
+        _ => PathBuf::from(path),
+    }
+}
