@@ -1,0 +1,5 @@
+//! Everything that is tested from outside, in one binary.
+
+#![allow(clippy::disallowed_methods, reason = "tests set up the world that the program runs in")]
+
+mod scripts;

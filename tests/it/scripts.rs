@@ -1,0 +1,535 @@
+//! The guest scripts alone, without SSH: under every shell, on every kind of unlucky repository, cut at any point.
+//!
+//! Each test compares bytes, modes and times of everything below the workspace before and after.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::Write;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+const SHELLS: [&[&str]; 3] = [&["dash"], &["bash", "--posix"], &["busybox", "ash"]];
+const NONCE: &str = "0123456789abcdef0123456789abcdef";
+
+/// A guest without SSH: a workspace, a home, a temporary folder.
+struct Place {
+    root: TempDir,
+}
+
+/// What an export said, taken apart.
+struct Exported {
+    header: BTreeMap<String, String>,
+    notes: Vec<(String, Vec<u8>)>,
+    raw: Vec<u8>,
+    payload: Vec<u8>,
+}
+
+impl Place {
+    fn new() -> Place {
+        let place = Place { root: TempDir::new().unwrap() };
+        fs::set_permissions(place.root.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        for folder in ["home", "tmp", "w"] {
+            fs::create_dir(place.root.path().join(folder)).unwrap();
+        }
+        fs::set_permissions(place.path("tmp"), fs::Permissions::from_mode(0o1777)).unwrap();
+        place.git(&["init", "-q", "-b", "main"]);
+        place
+    }
+
+    /// A repository with two commits, and one edit of each kind beside them.
+    fn worked_in() -> Place {
+        let place = Place::new();
+        for name in ["edited", "staged", "deleted", "kept", "to-link"] {
+            place.write(name, &format!("{name}\n"));
+        }
+        place.write("folder/file", "in a folder\n");
+        place.write(".gitignore", "*.ignored\n");
+        place.git(&["add", "."]);
+        place.git(&["commit", "-qm", "first"]);
+        place.write("committed", "by the worker\n");
+        place.git(&["add", "."]);
+        place.git(&["commit", "-qm", "second"]);
+        place.write("edited", "edited, not staged\n");
+        place.write("staged", "staged\n");
+        place.git(&["add", "staged"]);
+        fs::remove_file(place.file("deleted")).unwrap();
+        fs::remove_file(place.file("to-link")).unwrap();
+        std::os::unix::fs::symlink("edited", place.file("to-link")).unwrap();
+        place.write("untracked", "untracked\n");
+        place.write("not.ignored", "ignored\n");
+        place.write("forced.ignored", "forced\n");
+        place.git(&["add", "-f", "forced.ignored"]);
+        place.write("new\nline\t\"quoted\" \\ \u{1b}[31m", "odd\n");
+        place
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.root.path().join(name)
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.path("w").join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let path = self.file(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.env_clear().env("PATH", path_with_guest_git()).env("HOME", self.path("home"));
+        command.env("TMPDIR", self.path("tmp")).env("GIT_CONFIG_NOSYSTEM", "1");
+        for who in ["AUTHOR", "COMMITTER"] {
+            command.env(format!("GIT_{who}_NAME"), "Worker").env(format!("GIT_{who}_EMAIL"), "worker@example.org");
+            command.env(format!("GIT_{who}_DATE"), "@1700000000 +0000");
+        }
+        command.current_dir(self.path("home"));
+        command
+    }
+
+    fn git(&self, args: &[&str]) -> String {
+        self.git_in("w", args)
+    }
+
+    fn git_in(&self, folder: &str, args: &[&str]) -> String {
+        let output = self.command("git").current_dir(self.path(folder)).args(args).output().unwrap();
+        assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+    }
+
+    fn start(&self, shell: &[&str], wrapper: &[&str], script: &[u8]) -> Child {
+        fs::write(self.path("script"), script).unwrap();
+        let words = [wrapper, shell].concat();
+        let mut command = self.command(words[0]);
+        command.args(&words[1..]).arg(self.path("script"));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        command.spawn().unwrap_or_else(|error| panic!("cannot start {words:?}: {error}"))
+    }
+
+    /// Runs a script to its end with stdin held open, as the host does.
+    fn run(&self, shell: &[&str], wrapper: &[&str], script: &[u8], payload: &[u8]) -> Output {
+        let mut child = self.start(shell, wrapper, script);
+        let mut stdin = child.stdin.take().unwrap();
+        let _ = stdin.write_all(payload);
+        let output = child.wait_with_output().unwrap();
+        drop(stdin);
+        output
+    }
+
+    fn export(&self, shell: &[&str], base: &str, payload: &str) -> Exported {
+        let path = self.path("w");
+        let script = export_script(&[path.to_str().unwrap(), base, payload, "", "", "", ""]);
+        let output = self.run(shell, &[], &script, b"");
+        assert!(output.status.success(), "{shell:?}: {}", String::from_utf8_lossy(&output.stderr));
+        Exported::parse(&output.stdout)
+    }
+
+    fn no_leftovers(&self) {
+        let left: Vec<_> = fs::read_dir(self.path("tmp")).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert!(left.is_empty(), "left behind: {left:?}");
+    }
+
+    fn untouched_since(&self, before: &[String]) {
+        let now = self.fingerprint();
+        let gone: Vec<_> = before.iter().filter(|line| !now.contains(line)).collect();
+        let come: Vec<_> = now.iter().filter(|line| !before.contains(line)).collect();
+        assert!(gone.is_empty() && come.is_empty(), "the workspace changed\nbefore: {gone:#?}\nafter: {come:#?}");
+    }
+
+    fn fingerprint(&self) -> Vec<String> {
+        fingerprint(&self.path("w"))
+    }
+}
+
+impl Exported {
+    fn parse(stdout: &[u8]) -> Exported {
+        let marker = format!("git-banger 1 {NONCE}\n");
+        let rest = stdout.strip_prefix(marker.as_bytes()).expect("the marker comes first");
+        let end = format!("\ngit-banger end {NONCE}\n");
+        let rest = rest.strip_suffix(end.as_bytes()).expect("the end marker comes last");
+        let cut = rest.windows(2).position(|pair| pair == b"\n\n").unwrap();
+        let header = String::from_utf8(rest[..cut].to_vec()).unwrap();
+        let (notes, rest) = records(&rest[cut + 2..]);
+        let (raw, payload) = records(rest);
+        Exported {
+            header: header
+                .lines()
+                .map(|line| line.split_once(' ').unwrap())
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .collect(),
+            notes: notes.chunks(2).map(|note| (String::from_utf8(note[0].clone()).unwrap(), note[1].clone())).collect(),
+            raw: raw.join(&b'\n'),
+            payload: payload.to_vec(),
+        }
+    }
+
+    fn noted(&self, kind: &str) -> Vec<String> {
+        let of_kind = self.notes.iter().filter(|(noted, _)| noted == kind);
+        of_kind.map(|(_, path)| String::from_utf8_lossy(path).into_owned()).collect()
+    }
+}
+
+/// Splits NUL-ended records off, up to an empty one.
+fn records(mut bytes: &[u8]) -> (Vec<Vec<u8>>, &[u8]) {
+    let mut records = Vec::new();
+    loop {
+        let end = bytes.iter().position(|&byte| byte == 0).expect("a record ends with NUL");
+        let (record, rest) = (&bytes[..end], &bytes[end + 1..]);
+        bytes = rest;
+        if record.is_empty() {
+            return (records, bytes);
+        }
+        records.push(record.to_vec());
+    }
+}
+
+fn path_with_guest_git() -> String {
+    let path = std::env::var("PATH").unwrap();
+    match std::env::var("GIT_BANGER_TEST_GUEST_GIT") {
+        Ok(folder) => format!("{folder}:{path}"),
+        Err(_) => path,
+    }
+}
+
+fn sources(parts: &[&str]) -> Vec<u8> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/guest");
+    parts.iter().flat_map(|part| fs::read(folder.join(part)).unwrap()).collect()
+}
+
+/// Puts a script together as src/guest/script.rs does.
+fn script(parts: &[&str], args: &[&str]) -> Vec<u8> {
+    let mut text = b"{\n".to_vec();
+    text.extend(sources(parts));
+    text.extend(format!("main '{NONCE}'").bytes());
+    for arg in args {
+        text.extend(format!(" '{}'", arg.replace('\'', r"'\''")).bytes());
+    }
+    text.extend(b"\n}");
+    text
+}
+
+fn export_script(args: &[&str]) -> Vec<u8> {
+    script(&["prelude.sh", "snapshot.sh", "export.sh"], args)
+}
+
+fn digest(bytes: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    bytes.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// Type, mode, time and bytes of everything below a folder.
+fn fingerprint(folder: &Path) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            let meta = fs::symlink_metadata(&path).unwrap();
+            let content = match meta.file_type() {
+                kind if kind.is_symlink() => format!("{:?}", fs::read_link(&path).unwrap()),
+                kind if kind.is_file() => format!("{:x}", digest(&fs::read(&path).unwrap())),
+                kind => {
+                    if kind.is_dir() {
+                        folders.push(path.clone());
+                    }
+                    String::new()
+                }
+            };
+            lines.push(format!("{path:?} {:o} {}.{} {content}", meta.mode(), meta.mtime(), meta.mtime_nsec()));
+        }
+    }
+    lines.sort();
+    lines
+}
+
+#[test]
+fn an_export_touches_nothing_and_its_patch_makes_the_snapshot() {
+    for shell in SHELLS {
+        let place = Place::worked_in();
+        let before = place.fingerprint();
+        for base in ["HEAD", "HEAD~1"] {
+            let exported = place.export(shell, base, "patch");
+            place.untouched_since(&before);
+            place.no_leftovers();
+            let clone = Place::new();
+            let source = place.path("w");
+            clone.git(&["fetch", "-q", source.to_str().unwrap(), "HEAD"]);
+            clone.git(&["read-tree", &place.git(&["rev-parse", base])]);
+            fs::write(clone.path("patch"), &exported.payload).unwrap();
+            clone.git(&["apply", "--cached", "../patch"]);
+            assert_eq!(clone.git(&["write-tree"]), exported.header["tree"], "{shell:?} since {base}");
+            assert_eq!(exported.header["commits"], if base == "HEAD" { "0" } else { "1" });
+        }
+    }
+}
+
+#[test]
+fn a_bundle_is_one_that_git_fetches_from() {
+    for shell in SHELLS {
+        let place = Place::worked_in();
+        let exported = place.export(shell, "HEAD~1", "bundle");
+        let clone = Place::new();
+        fs::write(clone.path("bundle"), &exported.payload).unwrap();
+        clone.git(&["-c", "fetch.fsckObjects=true", "fetch", "-q", "../bundle", "refs/banger/snapshot:refs/x"]);
+        assert_eq!(clone.git(&["rev-parse", "refs/x"]), exported.header["commit"]);
+        assert_eq!(clone.git(&["rev-parse", "refs/x^{tree}"]), exported.header["tree"]);
+        assert_eq!(clone.git(&["rev-parse", "refs/x^"]), place.git(&["rev-parse", "HEAD"]));
+    }
+}
+
+#[test]
+fn the_same_work_gives_the_same_snapshot() {
+    let place = Place::worked_in();
+    let ids: Vec<_> = SHELLS.map(|shell| place.export(shell, "HEAD", "nothing").header["commit"].clone()).to_vec();
+    assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
+}
+
+#[test]
+fn flags_and_a_split_index_hide_nothing() {
+    for shell in SHELLS {
+        let place = Place::new();
+        for name in ["assumed", "skipped", "absent", "both"] {
+            place.write(name, "before\n");
+        }
+        place.git(&["add", "."]);
+        place.git(&["commit", "-qm", "first"]);
+        place.git(&["config", "core.splitIndex", "true"]);
+        place.git(&["update-index", "--split-index"]);
+        place.git(&["update-index", "--assume-unchanged", "assumed", "both"]);
+        place.git(&["update-index", "--skip-worktree", "skipped", "absent", "both"]);
+        for name in ["assumed", "skipped", "both"] {
+            place.write(name, "after\n");
+        }
+        fs::remove_file(place.file("absent")).unwrap();
+        let before = place.fingerprint();
+        let exported = place.export(shell, "HEAD", "nothing");
+        place.untouched_since(&before);
+        let names = exported.raw.split(|&byte| byte == b'\n').skip(1).step_by(2);
+        assert_eq!(names.collect::<Vec<_>>(), [b"assumed".as_slice(), b"both", b"skipped"], "{shell:?}");
+    }
+}
+
+#[test]
+fn nested_repositories_come_as_files_and_are_named() {
+    for shell in SHELLS {
+        let place = Place::new();
+        place.write("a", "a\n");
+        place.git(&["add", "."]);
+        place.git(&["commit", "-qm", "first"]);
+        for nested in ["w/nested", "w/nested/inner", "w/odd \"name\"", "w/staged"] {
+            fs::create_dir(place.path(nested)).unwrap();
+            place.git_in(nested, &["init", "-q"]);
+            fs::write(place.path(nested).join("file"), "nested\n").unwrap();
+            fs::write(place.path(nested).join(".gitignore"), "*.o\n").unwrap();
+            fs::write(place.path(nested).join("x.o"), "ignored\n").unwrap();
+        }
+        place.git_in("w/staged", &["add", "."]);
+        place.git_in("w/staged", &["commit", "-qm", "nested"]);
+        place.git(&["-c", "advice.addEmbeddedRepo=false", "add", "staged"]);
+        let before = place.fingerprint();
+        let exported = place.export(shell, "HEAD", "nothing");
+        place.untouched_since(&before);
+        let mut noted = exported.noted("nested-repository");
+        noted.sort();
+        assert_eq!(noted, ["nested", "odd \"name\"", "staged"], "{shell:?}");
+        let names = exported.raw.split(|&byte| byte == b'\n').skip(1).step_by(2);
+        let names: Vec<_> = names.map(|name| String::from_utf8_lossy(name).into_owned()).collect();
+        let expected = ["nested", "nested/inner", "odd \"name\"", "staged"];
+        let mut expected: Vec<_> =
+            expected.iter().flat_map(|folder| [format!("{folder}/.gitignore"), format!("{folder}/file")]).collect();
+        expected.sort();
+        assert_eq!(names, expected, "{shell:?}");
+    }
+}
+
+#[test]
+fn what_git_cannot_hold_is_named() {
+    for shell in SHELLS {
+        let place = Place::new();
+        place.write("a", "a\n");
+        place.write(".gitignore", "ignored\n");
+        place.git(&["add", "."]);
+        place.git(&["commit", "-qm", "first"]);
+        let pointer = format!("version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize 5\n", "a".repeat(64));
+        place.write("big.bin", &pointer);
+        for name in ["fifo", "ignored"] {
+            assert!(place.command("mkfifo").arg(place.file(name)).status().unwrap().success());
+        }
+        let exported = place.export(shell, "HEAD", "nothing");
+        assert_eq!(exported.noted("special-file"), ["fifo"], "{shell:?}");
+        assert_eq!(exported.noted("lfs-pointer"), ["big.bin"], "{shell:?}");
+    }
+}
+
+#[test]
+fn submodules_that_are_dirty_or_moved_are_named() {
+    for shell in SHELLS {
+        let place = Place::new();
+        let source = Place::worked_in();
+        let url = source.path("w");
+        place.git(&["-c", "protocol.file.allow=always", "submodule", "--quiet", "add", url.to_str().unwrap(), "sub"]);
+        place.git(&["commit", "-qm", "first"]);
+        place.write("sub/edited", "dirty\n");
+        let before = place.fingerprint();
+        let exported = place.export(shell, "HEAD", "nothing");
+        assert_eq!(exported.noted("dirty-submodule"), ["sub"], "{shell:?}");
+        assert!(exported.noted("moved-submodule").is_empty());
+        place.untouched_since(&before);
+        place.git_in("w/sub", &["commit", "-qam", "moved"]);
+        let exported = place.export(shell, "HEAD", "nothing");
+        assert_eq!(exported.noted("moved-submodule"), ["sub"], "{shell:?}");
+    }
+}
+
+#[test]
+fn a_branch_without_commits_is_exported_against_the_empty_commit() {
+    for shell in SHELLS {
+        let place = Place::new();
+        place.write("a", "a\n");
+        let before = place.fingerprint();
+        let exported = place.export(shell, "HEAD", "patch");
+        place.untouched_since(&before);
+        assert_eq!(exported.header["head"], exported.header["base"]);
+        assert!(exported.payload.starts_with(b"diff --git a/a b/a\nnew file mode 100644\n"), "{shell:?}");
+    }
+}
+
+/// Runs as a user that owns nothing here. As root, that is another one; else the files lose their read bits.
+fn unprivileged() -> Vec<&'static str> {
+    let root = fs::metadata("/proc/self").unwrap().uid() == 0;
+    if root { vec!["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"] } else { Vec::new() }
+}
+
+#[test]
+fn unreadable_files_are_named_and_stop_the_export_unless_told() {
+    for shell in SHELLS {
+        let place = Place::worked_in();
+        fs::write(place.path("home/.gitconfig"), "[safe]\n\tdirectory = *\n").unwrap();
+        place.write("secret", "unreadable\n");
+        place.write("closed/inner", "unreadable\n");
+        fs::set_permissions(place.file("secret"), fs::Permissions::from_mode(0o000)).unwrap();
+        fs::set_permissions(place.file("closed"), fs::Permissions::from_mode(0o000)).unwrap();
+        let path = place.path("w");
+        let run = |ignore| {
+            let script = export_script(&[path.to_str().unwrap(), "HEAD", "nothing", ignore, "", "", ""]);
+            place.run(shell, &unprivileged(), &script, b"")
+        };
+        let output = run("");
+        assert_eq!(output.status.code(), Some(85), "{shell:?}");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(said.contains("secret\n") && said.contains("closed\n"), "{shell:?}: {said}");
+        let output = run("1");
+        assert!(output.status.success(), "{shell:?}: {}", String::from_utf8_lossy(&output.stderr));
+        let mut noted = Exported::parse(&output.stdout).noted("unreadable");
+        noted.sort();
+        assert_eq!(noted, ["closed", "secret"], "{shell:?}");
+        place.no_leftovers();
+        fs::set_permissions(place.file("closed"), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+}
+
+#[test]
+fn a_guest_that_cannot_do_it_says_why() {
+    let place = Place::worked_in();
+    let path = place.path("w");
+    let w = path.to_str().unwrap();
+    let folder = place.file("folder");
+    let cases = [
+        ("/nowhere", "HEAD", 83),
+        (folder.to_str().unwrap(), "HEAD", 83),
+        (place.root.path().to_str().unwrap(), "HEAD", 83),
+        (w, "no-such-commit", 84),
+        (w, "0123456789012345678901234567890123456789", 84),
+    ];
+    for shell in SHELLS {
+        let before = place.fingerprint();
+        for (path, base, code) in cases {
+            let output = place.run(shell, &[], &export_script(&[path, base, "patch", "", "", "", ""]), b"");
+            assert_eq!(output.status.code(), Some(code), "{shell:?} {path} {base}");
+            assert!(output.stdout.is_empty() && !output.stderr.is_empty());
+        }
+        place.untouched_since(&before);
+        place.no_leftovers();
+    }
+}
+
+#[test]
+fn a_held_lock_and_a_temporary_folder_that_is_missing_change_nothing() {
+    for shell in SHELLS {
+        let place = Place::worked_in();
+        place.write(".git/index.lock", "");
+        let before = place.fingerprint();
+        place.export(shell, "HEAD", "patch");
+        place.untouched_since(&before);
+        fs::remove_dir(place.path("tmp")).unwrap();
+        let path = place.path("w");
+        let script = export_script(&[path.to_str().unwrap(), "HEAD", "patch", "", "", "", ""]);
+        assert_eq!(place.run(shell, &[], &script, b"").status.code(), Some(86), "{shell:?}");
+        place.untouched_since(&before);
+    }
+}
+
+#[test]
+fn a_script_that_is_cut_anywhere_runs_nothing() {
+    let place = Place::worked_in();
+    let path = place.path("w");
+    let script = export_script(&[path.to_str().unwrap(), "HEAD", "patch", "", "", "", ""]);
+    let before = place.fingerprint();
+    // Every place in the last lines, where a shorter call would still be a call; a sample of the rest.
+    let cuts = (0..script.len()).step_by(257).chain(script.len() - 200..script.len());
+    for cut in cuts {
+        let shell = SHELLS[cut % SHELLS.len()];
+        let output = place.run(shell, &[], &script[..cut], b"");
+        assert!(output.stdout.is_empty(), "{shell:?} cut at {cut}");
+    }
+    place.untouched_since(&before);
+    place.no_leftovers();
+}
+
+/// How a connection goes.
+#[derive(Clone, Copy, Debug)]
+enum Cut {
+    /// stdin ends: what both OpenSSH and dropbear do.
+    Stdin,
+    Signal(&'static str),
+}
+
+#[test]
+fn a_connection_that_goes_at_any_moment_leaves_nothing_behind() {
+    let place = Place::worked_in();
+    let path = place.path("w");
+    let script = export_script(&[path.to_str().unwrap(), "HEAD", "bundle", "", "", "", ""]);
+    let before = place.fingerprint();
+    let cuts = [Cut::Stdin, Cut::Signal("TERM"), Cut::Signal("HUP"), Cut::Signal("INT"), Cut::Signal("PIPE")];
+    for shell in SHELLS {
+        for (round, cut) in cuts.iter().cycle().take(50 * cuts.len()).enumerate() {
+            let mut child = place.start(shell, &[], &script);
+            std::thread::sleep(Duration::from_micros(1500 * (round as u64 / 5)));
+            match cut {
+                Cut::Stdin => drop(child.stdin.take()),
+                Cut::Signal(name) => {
+                    let group = format!("-{}", child.id());
+                    let _ = Command::new("kill").args(["-s", name, "--", &group]).stderr(Stdio::null()).status();
+                }
+            }
+            let ended = Instant::now();
+            let stdin = child.stdin.take();
+            let output = child.wait_with_output().unwrap();
+            drop(stdin);
+            assert!(ended.elapsed() < Duration::from_secs(10), "{shell:?} {cut:?} round {round}: {output:?}");
+        }
+        // A git that was killed with its script may be a moment behind it.
+        std::thread::sleep(Duration::from_millis(200));
+        place.no_leftovers();
+        place.untouched_since(&before);
+    }
+}
