@@ -5,8 +5,6 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::error::{Error, Result};
-
 /// Bring work out of a VM, straight into the repository you stand in
 #[derive(Debug, Parser)]
 #[command(name = "git-banger", version, max_term_width = 100, arg_required_else_help = true)]
@@ -227,7 +225,7 @@ pub struct VmRemove {
 /// Parses the command line.
 ///
 /// # Errors
-/// [`Error::usage`]-like: clap has printed its own message by then, for help and version too.
-pub fn parse() -> Result<Cli> {
-    Cli::try_parse().map_err(Error::from)
+/// clap's own, for a wrong command line, and for help and version too; it knows how to print itself.
+pub fn parse() -> Result<Cli, clap::Error> {
+    Cli::try_parse()
 }

@@ -14,7 +14,11 @@ mod ui;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match cli::parse().and_then(commands::run) {
+    let cli = match cli::parse() {
+        Ok(cli) => cli,
+        Err(answer) => return ui::answer(&answer),
+    };
+    match commands::run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             ui::error(&error);

@@ -134,7 +134,10 @@ impl Settings {
 /// # Errors
 /// [`Error::usage`]
 pub fn check_name(name: &str) -> Result<()> {
-    if name.is_empty() || name.starts_with('-') || name.contains(|c: char| c.is_control() || c.is_whitespace() || c == '/') {
+    if name.is_empty()
+        || name.starts_with('-')
+        || name.contains(|c: char| c.is_control() || c.is_whitespace() || c == '/')
+    {
         return Err(Error::usage(format!("{} cannot be the name of a guest", ui::path(name.as_bytes())))
             .hint("a name from 'git banger vm list', or [user@]host[:port]"));
     }

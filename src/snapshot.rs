@@ -167,7 +167,10 @@ pub struct Note {
 /// [`Error::unverified`] that names the path.
 pub fn refuse_reserved<'a>(paths: impl IntoIterator<Item = &'a [u8]>) -> Result<()> {
     for path in paths {
-        if path.split(|&byte| byte == b'/').any(|part| part.eq_ignore_ascii_case(b".jj") || part.eq_ignore_ascii_case(b".git")) {
+        if path
+            .split(|&byte| byte == b'/')
+            .any(|part| part.eq_ignore_ascii_case(b".jj") || part.eq_ignore_ascii_case(b".git"))
+        {
             return Err(Error::unverified(format!(
                 "the guest sent {}, which would steer the version control of the host",
                 ui::path(path)

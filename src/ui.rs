@@ -6,6 +6,7 @@
 #![expect(clippy::disallowed_methods, reason = "the one place that writes to the terminal")]
 
 use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
 use std::sync::OnceLock;
 
 use anstyle::{AnsiColor, Style};
@@ -38,11 +39,8 @@ fn voice() -> Voice {
 fn line(label: &str, style: Style, text: &str) {
     let mut stderr = anstream::stderr().lock();
     // A closed stderr must not turn a finished command into a failure.
-    let _ = if label.is_empty() {
-        writeln!(stderr, "{text}")
-    } else {
-        writeln!(stderr, "{style}{label}:{style:#} {text}")
-    };
+    let _ =
+        if label.is_empty() { writeln!(stderr, "{text}") } else { writeln!(stderr, "{style}{label}:{style:#} {text}") };
 }
 
 /// Writes one line of chatter to stderr; gone with `--quiet`.
@@ -86,6 +84,13 @@ pub fn error(error: &Error) {
             line("hint", AnsiColor::Cyan.on_default(), text);
         }
     }
+}
+
+/// Prints what clap has to say: help and version on stdout, a wrong command line on stderr; returns the exit code.
+pub fn answer(answer: &clap::Error) -> ExitCode {
+    // A closed stdout or stderr must not turn into a panic.
+    let _ = answer.print();
+    u8::try_from(answer.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
 }
 
 /// Asks on the terminal and returns the line typed, or `None` when there is no terminal to ask on.

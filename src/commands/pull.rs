@@ -80,10 +80,14 @@ fn refuse_open_base(repo: &Repo, vm: &Vm, base: &Base, snapshot: &Snapshot) -> R
         return Ok(());
     }
     let commits = report::count(repo.count(&prepared, &snapshot.head)?, "commit");
-    let since = |base| Ok::<_, Error>(report::count(repo.diff(base, &snapshot.commit, true, &[])?.len() as u64, "file"));
+    let since =
+        |base| Ok::<_, Error>(report::count(repo.diff(base, &snapshot.commit, true, &[])?.len() as u64, "file"));
     let (all, rest) = (since(&prepared)?, since(&snapshot.head)?);
-    Err(Error::refused(format!("guest '{}' has {commits} past the prepared head: say whether they are to come", vm.name))
-        .hint(format!("with its commits ({commits}, {all}): git banger pull {} --base-commit HEAD@prepare", vm.name))
-        .hint(format!("only what is not committed there ({rest}): git banger pull {} --base-commit HEAD", vm.name))
-        .hint("for every pull from now on: git config banger.base HEAD@prepare"))
+    Err(Error::refused(format!(
+        "guest '{}' has {commits} past the prepared head: say whether they are to come",
+        vm.name
+    ))
+    .hint(format!("with its commits ({commits}, {all}): git banger pull {} --base-commit HEAD@prepare", vm.name))
+    .hint(format!("only what is not committed there ({rest}): git banger pull {} --base-commit HEAD", vm.name))
+    .hint("for every pull from now on: git config banger.base HEAD@prepare"))
 }

@@ -21,7 +21,11 @@ pub fn list(changes: &[Change], how: List) -> Vec<u8> {
     for change in changes {
         let (gap, end) = if how.nul { (0, 0) } else { (b'\t', b'\n') };
         let mut name = |name: &[u8], end: u8| {
-            if how.nul { text.extend(name) } else { text.extend(quoted(name).bytes()) }
+            if how.nul {
+                text.extend(name)
+            } else {
+                text.extend(quoted(name).bytes())
+            }
             text.push(end);
         };
         if how.status {

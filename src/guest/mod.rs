@@ -96,7 +96,8 @@ impl Guest {
             Payload::Nothing => "nothing",
         };
         let unreadable = if request.ignore_unreadable { "1" } else { "" };
-        let words = [&nonce, &self.vm.path, &request.base, payload, unreadable, &prepared, &baseline, &haves];
+        let words: [&str; 8] =
+            [&nonce, &self.vm.path, &request.base, payload, unreadable, &prepared, &baseline, &haves];
         let mut args = words.map(str::as_bytes).to_vec();
         args.extend(request.pathspecs.iter().map(|pathspec| pathspec.as_bytes()));
         let running = self.connection.exec(script::EXPORT.call(&args, None))?;
@@ -117,7 +118,7 @@ impl Guest {
         let nonce = nonce()?;
         let branch = shipment.branch.map(|branch| format!("refs/heads/{branch}")).unwrap_or_default();
         let shallow = shipment.shallow.iter().map(Oid::as_str).collect::<Vec<_>>().join(" ");
-        let words = [
+        let words: [&str; 10] = [
             &nonce,
             &self.vm.path,
             &branch,
@@ -129,7 +130,7 @@ impl Guest {
             shipment.identity.1,
             &shallow,
         ];
-        let call = script::PREPARE.call(&words.map(str::as_bytes), Some(Box::new(shipment.pack)));
+        let call = script::PREPARE.call(&words.map(|word: &str| word.as_bytes()), Some(Box::new(shipment.pack)));
         let running = self.connection.exec(call)?;
         self.answer(running, &nonce, |stream| {
             let mut path = None;
@@ -251,7 +252,8 @@ fn notes(list: &[u8]) -> Result<Vec<Note>> {
 /// Returns a word that the guest could not have known before.
 fn nonce() -> Result<String> {
     let mut bytes = [0; 16];
-    let mut random = File::open("/dev/urandom").map_err(|error| Error::bug("cannot read /dev/urandom").source(error))?;
+    let mut random =
+        File::open("/dev/urandom").map_err(|error| Error::bug("cannot read /dev/urandom").source(error))?;
     random.read_exact(&mut bytes).map_err(|error| Error::bug("cannot read /dev/urandom").source(error))?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }

@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind};
 use crate::ssh::Call;
 use crate::ui::{self, Keep};
 
@@ -65,13 +65,29 @@ pub fn verdict(vm: &str, status: u32, stderr: &[u8]) -> Error {
     let said = ui::sanitise(stderr.trim_ascii(), Keep::Lines);
     let (kind, what, hint) = match status {
         81 | 82 => (Kind::Incapable, "", Some("install git 2.25 or later in the guest".to_owned())),
-        83 => (Kind::Incapable, "", Some(format!("name the workspace: git config banger.{vm}.path DIR, or ship one: git banger prepare {vm}"))),
-        84 => (Kind::Incapable, "", Some("leave out --base-commit for the guest's HEAD, or name a commit that the guest has".to_owned())),
-        85 => (Kind::Incapable, "", Some("make them readable in the guest, or go on without them: --ignore-unreadable".to_owned())),
+        83 => (
+            Kind::Incapable,
+            "",
+            Some(format!("name the workspace: git config banger.{vm}.path DIR, or ship one: git banger prepare {vm}")),
+        ),
+        84 => (
+            Kind::Incapable,
+            "",
+            Some("leave out --base-commit for the guest's HEAD, or name a commit that the guest has".to_owned()),
+        ),
+        85 => (
+            Kind::Incapable,
+            "",
+            Some("make them readable in the guest, or go on without them: --ignore-unreadable".to_owned()),
+        ),
         86 => (Kind::Incapable, "", Some("make room there, or set TMPDIR for the guest's SSH user".to_owned())),
         87 => (Kind::Refused, "", Some("choose another folder with --path, or empty that one in the guest".to_owned())),
         88 => (Kind::Unreachable, "", Some("nothing was left behind in the guest; try again".to_owned())),
-        89 => (Kind::Incapable, "files could not be added to the snapshot: ", Some("try again when the worker pauses".to_owned())),
+        89 => (
+            Kind::Incapable,
+            "files could not be added to the snapshot: ",
+            Some("try again when the worker pauses".to_owned()),
+        ),
         126 | 127 => (Kind::Incapable, "the guest lacks a program: ", None),
         _ => (Kind::Incapable, "", None),
     };

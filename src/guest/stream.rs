@@ -163,7 +163,11 @@ mod tests {
     #[test]
     fn a_stream_is_read_the_same_however_it_arrives() {
         for piece in 1..WHOLE.len() {
-            assert_eq!(read(WHOLE, piece).unwrap(), (b"a\0b\0".to_vec(), b"pay\nload".to_vec()), "in pieces of {piece}");
+            assert_eq!(
+                read(WHOLE, piece).unwrap(),
+                (b"a\0b\0".to_vec(), b"pay\nload".to_vec()),
+                "in pieces of {piece}"
+            );
         }
     }
 
