@@ -21,13 +21,13 @@ pub struct Call {
     set: Vec<(OsString, OsString)>,
     unset: Vec<OsString>,
     input: Input,
+    apart: bool,
 }
 
 #[derive(Clone, Debug)]
 enum Input {
     Null,
     Bytes(Vec<u8>),
-    File(PathBuf),
 }
 
 /// What a child said, and how it ended.
@@ -44,7 +44,15 @@ pub struct Output {
 impl Call {
     /// Starts the description of a call of `program`, which is looked up on PATH.
     pub fn new(program: &'static str) -> Self {
-        Call { program, args: Vec::new(), dir: None, set: Vec::new(), unset: Vec::new(), input: Input::Null }
+        Call {
+            program,
+            args: Vec::new(),
+            dir: None,
+            set: Vec::new(),
+            unset: Vec::new(),
+            input: Input::Null,
+            apart: false,
+        }
     }
 
     /// Adds one argument.
@@ -83,9 +91,9 @@ impl Call {
         self
     }
 
-    /// Feeds the child a file.
-    pub fn input_file(mut self, path: impl Into<PathBuf>) -> Self {
-        self.input = Input::File(path.into());
+    /// Keeps the terminal's Ctrl-C from the child: what it does may not stop half-way.
+    pub fn apart(mut self) -> Self {
+        self.apart = true;
         self
     }
 
@@ -135,10 +143,15 @@ impl Call {
         call = match self.input {
             Input::Null => call.stdin_null(),
             Input::Bytes(bytes) => call.stdin_bytes(bytes),
-            Input::File(path) => call.stdin_path(path),
         };
         if let Some(dir) = self.dir {
             call = call.dir(dir);
+        }
+        if self.apart {
+            call = call.before_spawn(|command| {
+                std::os::unix::process::CommandExt::process_group(command, 0);
+                Ok(())
+            });
         }
         for name in self.unset {
             call = call.env_remove(name);

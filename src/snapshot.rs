@@ -23,11 +23,6 @@ impl Oid {
     pub fn short(&self) -> &str {
         &self.0[..12]
     }
-
-    /// Tells whether this is the id that git writes where there is no object.
-    pub fn is_zero(&self) -> bool {
-        self.0.bytes().all(|digit| digit == b'0')
-    }
 }
 
 impl FromStr for Oid {

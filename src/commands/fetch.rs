@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::guest::{Guest, Payload, Request};
 use crate::host::{Repo, intake};
 use crate::settings::{Settings, Vm};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Change, Snapshot};
 use crate::ui;
 
 /// Fetches from each guest in turn; a guest that fails does not keep the others from being fetched.
@@ -37,8 +37,7 @@ struct Fetched<'a> {
 fn fetch_one(name: &str, args: &Fetch, settings: &Settings, repo: &Repo) -> Result<()> {
     let vm = settings.vm(name, None, Some(&repo.name()))?;
     let base = Base::choose(&args.taking, &vm, Some(repo))?;
-    let snapshot = take(repo, &vm, &base, &args.taking)?;
-    let changed = repo.diff(&snapshot.base, &snapshot.commit, true, &[])?;
+    let (snapshot, changed) = take(repo, &vm, &base, &args.taking)?;
     if args.json {
         let snapshot = report::json_snapshot(&vm.name, &snapshot);
         return report::json(&Fetched { snapshot, files: report::json_changes(&changed) });
@@ -115,11 +114,11 @@ pub fn request(repo: Option<&Repo>, vm: &Vm, base: &Base, taking: &Taking) -> Re
     })
 }
 
-/// Brings the guest's snapshot into the repository, proven.
+/// Brings the guest's snapshot into the repository, proven; returns with it the files that differ from the base.
 ///
 /// # Errors
 /// When the guest cannot do it, the connection is lost, or what arrives does not verify.
-pub fn take(repo: &Repo, vm: &Vm, base: &Base, taking: &Taking) -> Result<Snapshot> {
+pub fn take(repo: &Repo, vm: &Vm, base: &Base, taking: &Taking) -> Result<(Snapshot, Vec<Change>)> {
     let mut request = request(Some(repo), vm, base, taking)?;
     request.haves = repo.haves(&vm.name)?;
     let bundle = repo.temporary_file()?;
@@ -127,6 +126,6 @@ pub fn take(repo: &Repo, vm: &Vm, base: &Base, taking: &Taking) -> Result<Snapsh
     let snapshot = guest.snapshot(&request, Payload::Bundle, &mut bundle.as_file())?;
     guest.close();
     report::notes(&snapshot.notes);
-    intake::intake(repo, &vm.name, bundle.path(), &snapshot)?;
-    Ok(snapshot)
+    let changed = intake::intake(repo, &vm.name, bundle.path(), &snapshot)?;
+    Ok((snapshot, changed))
 }

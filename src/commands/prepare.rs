@@ -20,12 +20,12 @@ pub fn run(args: &Prepare, settings: &Settings) -> Result<()> {
         Some(branch) => checked_branch(&repo, branch)?,
         None => head.branch.as_deref(),
     };
-    let freight = ship::gather(&repo, &head, args.untracked)?;
+    let freight = ship::gather(&repo, &head, args.untracked, args.depth)?;
     if args.dry_run {
         return say("would ship", &repo, &vm, branch, &freight);
     }
     let guest = Guest::connect(&vm)?;
-    let pack = ship::pack(&repo, &head, &freight, args.depth)?;
+    let pack = ship::pack(&repo, &head, &freight)?;
     let identity = (config::get(&repo, "user.name")?, config::get(&repo, "user.email")?);
     let shipment = Shipment {
         branch,
@@ -34,8 +34,8 @@ pub fn run(args: &Prepare, settings: &Settings) -> Result<()> {
         baseline: &freight.baseline,
         object_format: repo.object_format(),
         identity: (&identity.0, &identity.1),
-        shallow: &pack.shallow,
-        pack: pack.file,
+        shallow: &freight.shallow,
+        pack,
     };
     let path = guest.prepare(shipment)?;
     guest.close();
@@ -63,6 +63,9 @@ fn say(what: &str, repo: &Repo, vm: &Vm, branch: Option<&str>, freight: &ship::F
     if freight.left_untracked > 0 {
         ui::status(&format!("{} stayed behind", report::count(freight.left_untracked, "untracked file")));
         ui::hint("--untracked ships them too");
+    }
+    if freight.submodules > 0 {
+        ui::status(&format!("the files of {} stayed behind", report::count(freight.submodules, "submodule")));
     }
     Ok(())
 }

@@ -26,7 +26,7 @@ pub fn run(args: &Pull, settings: &Settings) -> Result<()> {
     let (snapshot, ours) = thread::scope(|scope| {
         // The host's own files are read while the guest works.
         let ours = scope.spawn(|| worktree::take(&repo));
-        let snapshot = fetch::take(&repo, &vm, &base, &args.taking)?;
+        let (snapshot, _) = fetch::take(&repo, &vm, &base, &args.taking)?;
         let ours = ours.join().map_err(|_| Error::bug("reading the host's files failed"))??;
         Ok::<_, Error>((snapshot, ours))
     })?;

@@ -1,0 +1,183 @@
+//! How git is run on the host: which environment it sees, which of its settings are fixed, and why.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::process::Call;
+use crate::settings;
+use crate::snapshot::{Change, Oid};
+
+/// The oldest git that will do: `merge-tree --write-tree` came with it.
+const FLOOR: (u32, u32) = (2, 38);
+
+/// What of the user's `GIT_*` variables reaches git: configuration, tracing, and where objects are. The rest names
+/// another repository, another index or another reading of pathspecs, or is set by us.
+const KEPT: [&str; 6] = [
+    "GIT_CONFIG",
+    "GIT_TRACE",
+    "GIT_EXEC_PATH",
+    "GIT_CEILING_DIRECTORIES",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+];
+
+/// Settings that hold for every call, because the user's own would change what a call does.
+const FIXED: [&str; 14] = [
+    // Programs that would run behind our back.
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "gc.auto=0",
+    "maintenance.auto=false",
+    // An index of ours is one whole file; a split one would leave its half beside the user's.
+    "core.splitIndex=false",
+    "index.sparse=false",
+    // A warning about line ends may not stop a snapshot.
+    "core.safecrlf=false",
+    // 400 MB of new binaries: 34 s and 1.4 GB of memory by default, 7.6 s and 0.4 GB so (git 2.47).
+    "core.bigFileThreshold=1m",
+    "core.compression=1",
+    "advice.addEmbeddedRepo=false",
+    "submodule.recurse=false",
+    "diff.renameLimit=0",
+    "core.quotePath=true",
+    "log.showSignature=false",
+];
+
+/// git, aimed at one repository.
+#[derive(Clone, Debug)]
+pub struct Git {
+    git_dir: PathBuf,
+    work_tree: Option<PathBuf>,
+    index: Option<PathBuf>,
+}
+
+impl Git {
+    /// Aims git at a repository; without `work_tree` no call may need one.
+    pub fn new(git_dir: impl Into<PathBuf>, work_tree: Option<&Path>) -> Git {
+        Git { git_dir: git_dir.into(), work_tree: work_tree.map(Path::to_owned), index: None }
+    }
+
+    /// Returns a git that reads and writes `index` in place of the repository's own.
+    pub fn with_index(&self, index: impl Into<PathBuf>) -> Git {
+        Git { index: Some(index.into()), ..self.clone() }
+    }
+
+    /// Returns a git whose work tree is `folder`.
+    pub fn with_work_tree(&self, folder: impl Into<PathBuf>) -> Git {
+        Git { work_tree: Some(folder.into()), ..self.clone() }
+    }
+
+    /// Starts a call of git with these arguments.
+    pub fn call<A: Into<OsString>>(&self, args: impl IntoIterator<Item = A>) -> Call {
+        let mut call = Call::new("git");
+        for setting in FIXED {
+            call = call.arg("-c").arg(setting);
+        }
+        for (name, _) in settings::git_environment() {
+            let known = name.to_str().is_some_and(|name| KEPT.iter().any(|kept| name.starts_with(kept)));
+            if !known {
+                call = call.env_remove(name);
+            }
+        }
+        call = call
+            .env("GIT_DIR", &self.git_dir)
+            // Messages are shown, not read; but a translated one would mix languages.
+            .env("LC_ALL", "C")
+            // 'git status' and its like would refresh the user's index.
+            .env("GIT_OPTIONAL_LOCKS", "0")
+            // What is shipped and proven is what the ids say.
+            .env("GIT_NO_REPLACE_OBJECTS", "1")
+            .env("GIT_TERMINAL_PROMPT", "0")
+            // A '.lfsconfig' of the guest's could send git-lfs, and the user's credentials, to any server.
+            .env("GIT_LFS_SKIP_SMUDGE", "1");
+        if let Some(work_tree) = &self.work_tree {
+            call = call.env("GIT_WORK_TREE", work_tree).dir(work_tree);
+        }
+        if let Some(index) = &self.index {
+            call = call.env("GIT_INDEX_FILE", index);
+        }
+        call.args(args)
+    }
+
+    /// Runs git and returns its stdout, without the last line end.
+    ///
+    /// # Errors
+    /// When git fails, with its stderr.
+    pub fn line<A: Into<OsString>>(&self, args: impl IntoIterator<Item = A>) -> Result<String> {
+        text(self.call(args).stdout()?)
+    }
+
+    /// Runs git and returns the object id that it prints.
+    ///
+    /// # Errors
+    /// When git fails, with its stderr.
+    pub fn oid<A: Into<OsString>>(&self, args: impl IntoIterator<Item = A>) -> Result<Oid> {
+        self.line(args)?.parse()
+    }
+
+    /// Runs git and returns the object id that it prints, or `None` where it fails quietly.
+    ///
+    /// # Errors
+    /// When git cannot be run.
+    pub fn maybe_oid<A: Into<OsString>>(&self, args: impl IntoIterator<Item = A>) -> Result<Option<Oid>> {
+        let output = self.call(args).run()?;
+        if output.code == Some(0) { text(output.stdout)?.parse().map(Some) } else { Ok(None) }
+    }
+
+    /// Makes a commit of ours: parents as given, `date` as git reads dates.
+    ///
+    /// # Errors
+    /// When the object cannot be written.
+    pub fn commit(&self, tree: &Oid, parents: &[&Oid], date: &str, message: &str) -> Result<Oid> {
+        let mut args = vec!["commit-tree", "-m", message];
+        for parent in parents {
+            args.extend(["-p", parent.as_str()]);
+        }
+        args.push(tree.as_str());
+        // A recoded commit would have another id than the one the guest makes of the same.
+        let mut call = self.call(["-c", "i18n.commitEncoding=UTF-8"]).args(args);
+        for who in ["AUTHOR", "COMMITTER"] {
+            call = call
+                .env(format!("GIT_{who}_NAME"), "git-banger")
+                .env(format!("GIT_{who}_EMAIL"), "git-banger")
+                .env(format!("GIT_{who}_DATE"), date);
+        }
+        text(call.stdout()?)?.parse()
+    }
+
+    /// Compares two trees, or commits, file by file; `renames` finds exact ones.
+    ///
+    /// # Errors
+    /// When one of them is not there.
+    pub fn diff(&self, from: &Oid, to: &Oid, renames: bool, pathspecs: &[OsString]) -> Result<Vec<Change>> {
+        // Plumbing with every switch said, for the user's configuration would turn some.
+        let renames = if renames { "--find-renames=100%" } else { "--no-renames" };
+        let fixed = ["diff-tree", "-r", "-z", "--raw", "--no-abbrev", "--ignore-submodules=none", renames];
+        let call = self.call(fixed).args([from.as_str(), to.as_str(), "--"]).args(pathspecs.iter().cloned());
+        Change::parse_all(&call.stdout()?)
+    }
+}
+
+/// Refuses a git that is too old.
+///
+/// # Errors
+/// [`Error::refused`]
+pub fn check_version() -> Result<()> {
+    let version = text(Call::new("git").arg("version").stdout()?)?;
+    let mut numbers = version.trim_start_matches("git version ").split('.').map(|part| part.parse::<u32>());
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) if (major, minor) >= FLOOR => Ok(()),
+        _ => Err(Error::refused(format!("{version} is too old"))
+            .hint(format!("install git {}.{} or later on this machine", FLOOR.0, FLOOR.1))),
+    }
+}
+
+/// Returns what git printed as text, without the last line end.
+pub fn text(bytes: Vec<u8>) -> Result<String> {
+    let mut text = String::from_utf8(bytes).map_err(|error| Error::bug("git printed no text").source(error))?;
+    if text.ends_with('\n') {
+        text.pop();
+    }
+    Ok(text)
+}

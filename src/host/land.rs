@@ -1,0 +1,193 @@
+//! Writes a guest's work into the working tree: planned first, then all or nothing, then recorded.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use super::Repo;
+use super::journal::{self, Journal};
+use super::merge::{self, Merged};
+use super::obstacles::{self, Obstacle};
+use super::worktree::Ours;
+use crate::error::{Error, Result};
+use crate::snapshot::{Change, Oid, Snapshot};
+use crate::ui;
+
+/// A landing that can be done: its merge is clean, and nothing is in its way.
+pub struct Plan<'a> {
+    repo: &'a Repo,
+    vm: &'a str,
+    snapshot: &'a Snapshot,
+    ours: Ours,
+    /// What of the guest's work lands, as a tree; the snapshot's own unless pathspecs chose.
+    theirs: Oid,
+    /// Both sides' changes in one tree.
+    result: Oid,
+    /// Nothing of the guest's is new since both sides agreed.
+    stale: bool,
+    changes: Vec<Change>,
+    shown: Vec<Change>,
+}
+
+/// Takes back a landing that was killed half-way, and says so.
+///
+/// # Errors
+/// When it cannot be taken back, or another landing is under way.
+pub fn recover(repo: &Repo) -> Result<()> {
+    if journal::recover(&journal_folder(repo), repo.top()?)? {
+        ui::warn("an earlier landing was cut off half-way; it was taken back first");
+    }
+    Ok(())
+}
+
+/// Merges the guest's work into the host's files, in objects only, and looks for everything that would stop it.
+///
+/// # Errors
+/// [`Error::refused`] that names every path which cannot land, and why.
+pub fn plan<'a>(
+    repo: &'a Repo,
+    vm: &'a str,
+    ours: Ours,
+    snapshot: &'a Snapshot,
+    pathspecs: &[OsString],
+) -> Result<Plan<'a>> {
+    let base = merge::agreed(repo, vm, snapshot)?;
+    let theirs = merge::narrowed(repo, &base, &snapshot.tree, pathspecs)?;
+    let result = match merge::merge(&repo.git, &base, &ours.tree, &theirs)? {
+        Merged::Clean(tree) => tree,
+        Merged::Conflicts(paths) => {
+            let both = paths.iter().map(|path| Obstacle::new(path, "has changed here and in the guest"));
+            return Err(refusal(vm, &base, &both.collect::<Vec<_>>()));
+        }
+    };
+    let changes = repo.diff(&ours.tree, &result, false, &[])?;
+    let obstacles = obstacles::find(repo, &ours, &changes)?;
+    if !obstacles.is_empty() {
+        return Err(refusal(vm, &base, &obstacles));
+    }
+    let missing = obstacles::missing_space(repo, &changes)?;
+    if missing > 0 {
+        return Err(Error::refused(format!("the disk is full: {missing} bytes more are needed; nothing was changed"))
+            .hint(format!("make room, then: git banger pull {vm}")));
+    }
+    let shown = repo.diff(&ours.tree, &result, true, &[])?;
+    let stale = theirs == base;
+    Ok(Plan { repo, vm, snapshot, ours, theirs, result, stale, changes, shown })
+}
+
+impl Plan<'_> {
+    /// Returns what changes in the working tree, exact renames as renames.
+    pub fn changes(&self) -> &[Change] {
+        &self.shown
+    }
+
+    /// Returns git's table of changed lines.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub fn stat(&self) -> Result<Vec<u8>> {
+        let fixed =
+            ["diff-tree", "-r", "--stat=100", "--summary", "--find-renames=100%", "--no-ext-diff", "--no-color"];
+        self.repo.git.call(fixed).args([self.ours.tree.as_str(), self.result.as_str()]).stdout()
+    }
+
+    /// Writes the changes, and records the landing.
+    ///
+    /// # Errors
+    /// When a file changed meanwhile, or cannot be written; everything is as it was before, then.
+    pub fn land(self) -> Result<()> {
+        if self.stale {
+            return Ok(());
+        }
+        if self.changes.is_empty() {
+            return self.record();
+        }
+        let journal = Journal::open(&journal_folder(self.repo), self.repo.top()?, &self.changes)?;
+        // A new link to a file is a change to git, until it has looked at the content: this looks, so that the next
+        // call refuses just those files that really are not as they were.
+        self.ours.git.call(["update-index", "-q", "--refresh"]).run()?;
+        let fixed = ["read-tree", "-m", "-u", "--no-recurse-submodules"];
+        let call = self.ours.git.call(fixed).args([self.ours.tree.as_str(), self.result.as_str()]);
+        let output = call.apart().run()?;
+        if output.code != Some(0) {
+            let moved: Vec<_> = self.ours.moved_on()?;
+            journal.take_back()?;
+            return Err(self.failed(&moved, &output.failure("git read-tree")));
+        }
+        self.record()?;
+        journal.done();
+        Ok(())
+    }
+
+    fn failed(&self, moved: &[Vec<u8>], failure: &Error) -> Error {
+        let ours = |path: &&Vec<u8>| self.changes.iter().any(|change| change.path == **path);
+        let moved: Vec<_> =
+            moved.iter().filter(ours).map(|path| Obstacle::new(path, "changed during the pull")).collect();
+        if moved.is_empty() {
+            Error::refused(format!("{failure}; everything is as it was before"))
+        } else {
+            refusal(self.vm, &self.ours.tree, &moved)
+        }
+    }
+
+    /// Records the landing as a commit: before, the snapshot, the landing before it; the tree is what came of it.
+    fn record(&self) -> Result<()> {
+        let git = &self.repo.git;
+        let name = Repo::landing_ref(self.vm);
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let now = format!("@{} +0000", now.as_secs());
+        let before = git.commit(&self.ours.tree, &[], &now, "git-banger: before a landing")?;
+        let landed = if self.theirs == self.snapshot.tree {
+            self.snapshot.commit.clone()
+        } else {
+            git.commit(&self.theirs, &[&self.snapshot.commit], &now, "git-banger: the part that landed")?
+        };
+        let previous = git.maybe_oid(["rev-parse", "-q", "--verify", &name])?;
+        let baseline = self.repo.recorded(self.vm, "baseline")?;
+        let message = format!(
+            "git-banger: landing from '{}'\n\nbase: {}\nbaseline: {}\n",
+            self.vm,
+            self.snapshot.base,
+            baseline.as_ref().map_or("-", Oid::as_str)
+        );
+        let mut parents = vec![&before, &landed];
+        parents.extend(&previous);
+        let landing = git.commit(&self.result, &parents, &now, &message)?;
+        let old = previous.map_or_else(|| "0".repeat(landing.as_str().len()), |previous| previous.to_string());
+        self.repo.update(format!("update {name} {landing} {old}\n"))
+    }
+}
+
+/// Returns the newest commit that landed in this work tree since `base` and after the prepare that made `baseline`.
+///
+/// # Errors
+/// When what is recorded cannot be read.
+pub fn newest(repo: &Repo, vm: &str, base: &Oid, baseline: Option<&Oid>) -> Result<Option<Oid>> {
+    let mut next = repo.git.maybe_oid(["rev-parse", "-q", "--verify", &Repo::landing_ref(vm)])?;
+    let baseline = format!("baseline: {}", baseline.map_or("-", Oid::as_str));
+    let base = format!("base: {base}");
+    while let Some(landing) = next {
+        let (parents, message) = repo.commit_parts(&landing)?;
+        if !message.lines().any(|line| line == baseline) {
+            break;
+        }
+        if message.lines().any(|line| line == base) {
+            return Ok(parents.into_iter().nth(1));
+        }
+        next = parents.into_iter().nth(2);
+    }
+    Ok(None)
+}
+
+fn journal_folder(repo: &Repo) -> PathBuf {
+    repo.git_dir.join("banger").join("landing")
+}
+
+/// Returns the error that names every path which cannot land.
+fn refusal(vm: &str, base: &Oid, obstacles: &[Obstacle]) -> Error {
+    let paths: String =
+        obstacles.iter().map(|obstacle| format!("\n  {} {}", ui::path(&obstacle.path), obstacle.why)).collect();
+    let snapshot = Repo::vm_ref(vm, "snapshot");
+    Error::refused(format!("the work of guest '{vm}' cannot land; nothing was changed{paths}"))
+        .hint(format!("what the guest did: git diff {} {snapshot}", base.short()))
+        .hint(format!("one file of it: git show {snapshot}:PATH"))
+}

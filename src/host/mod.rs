@@ -1,0 +1,204 @@
+//! The host's repository: what is recorded in it, its own files, and what a guest's work does to them.
+//!
+//! Knows nothing of guests but what a [`Snapshot`](crate::snapshot::Snapshot) says.
+
+pub mod config;
+mod git;
+pub mod intake;
+mod journal;
+pub mod land;
+mod merge;
+mod obstacles;
+mod pathspec;
+mod refs;
+pub mod ship;
+pub mod worktree;
+
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+use tempfile::{NamedTempFile, TempDir};
+
+use crate::error::{Context, Error, Result};
+use crate::process::Call;
+use crate::snapshot::{Change, Oid};
+
+use git::Git;
+
+/// The repository that a command works in.
+#[derive(Debug)]
+pub struct Repo {
+    git: Git,
+    git_dir: PathBuf,
+    index: PathBuf,
+    object_format: String,
+    top: Option<PathBuf>,
+    /// Where in the work tree the user stands; empty at its top, else with a slash at the end.
+    prefix: Vec<u8>,
+}
+
+/// Where HEAD is.
+#[derive(Clone, Debug)]
+pub struct Head {
+    /// The commit; the empty commit when the branch has none yet.
+    pub commit: Oid,
+    /// The branch, without `refs/heads/`; `None` when HEAD is detached.
+    pub branch: Option<String>,
+    /// The branch has no commit yet.
+    pub unborn: bool,
+}
+
+impl Repo {
+    /// Opens the repository of `dir`, or of the current folder, as git finds it from there.
+    ///
+    /// # Errors
+    /// When there is none, or git is missing or too old.
+    pub fn open(dir: Option<&Path>) -> Result<Repo> {
+        git::check_version()?;
+        let rev_parse = |args: &[&str]| {
+            let call = Call::new("git").args(["rev-parse", "--path-format=absolute"]).args(args);
+            match dir {
+                Some(dir) => call.dir(dir).stdout(),
+                None => call.stdout(),
+            }
+        };
+        let place = rev_parse(&["--show-object-format", "--git-dir", "--git-path", "index"])?;
+        let [format, git_dir, index] = lines(&place)?;
+        // Fails in a bare repository, and inside of a '.git'.
+        let (top, prefix) = match rev_parse(&["--show-toplevel", "--show-prefix"]) {
+            Ok(tree) => {
+                let [top, prefix] = lines(&tree)?;
+                (Some(as_path(top)), prefix.to_vec())
+            }
+            Err(_) => (None, Vec::new()),
+        };
+        Ok(Repo {
+            git: Git::new(as_path(git_dir), top.as_deref()),
+            git_dir: as_path(git_dir),
+            index: as_path(index),
+            object_format: String::from_utf8_lossy(format).into_owned(),
+            top,
+            prefix,
+        })
+    }
+
+    /// Returns the name of the repository's folder, which names the workspace where nothing else does.
+    pub fn name(&self) -> String {
+        let folder = self.top.as_deref().unwrap_or(&self.git_dir);
+        let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        match name.strip_suffix(".git") {
+            Some(stem) if !stem.is_empty() => stem.to_owned(),
+            _ => name,
+        }
+    }
+
+    /// Returns the top of the work tree.
+    ///
+    /// # Errors
+    /// When the repository has none.
+    pub fn top(&self) -> Result<&Path> {
+        self.top.as_deref().ok_or_else(|| {
+            Error::refused(format!("'{}' has no working files to bring work into", self.git_dir.display()))
+                .hint("git worktree add DIR, and go there; or look at the work: git banger fetch")
+        })
+    }
+
+    /// Returns `sha1` or `sha256`.
+    pub fn object_format(&self) -> &str {
+        &self.object_format
+    }
+
+    /// Returns where HEAD is.
+    ///
+    /// # Errors
+    /// When HEAD is damaged.
+    pub fn head(&self) -> Result<Head> {
+        let symbolic = self.git.call(["symbolic-ref", "-q", "HEAD"]).run()?;
+        let full = if symbolic.code == Some(0) { Some(git::text(symbolic.stdout)?) } else { None };
+        let branch = full.as_deref().and_then(|full| full.strip_prefix("refs/heads/")).map(str::to_owned);
+        if let Some(commit) = self.git.maybe_oid(["rev-parse", "-q", "--verify", "HEAD^{commit}"])? {
+            return Ok(Head { commit, branch, unborn: false });
+        }
+        match full {
+            Some(full) if self.git.maybe_oid(["rev-parse", "-q", "--verify", &full])?.is_none() => {
+                Ok(Head { commit: self.empty_commit()?, branch, unborn: true })
+            }
+            _ => Err(Error::refused("HEAD names no commit").hint("git fsck")),
+        }
+    }
+
+    /// Makes the commit that stands for "no commit yet"; the guest makes the same one.
+    fn empty_commit(&self) -> Result<Oid> {
+        let tree = self.git.oid(["hash-object", "-t", "tree", "-w", "--stdin"])?;
+        self.git.commit(&tree, &[], "@0 +0000", "empty")
+    }
+
+    /// Returns pathspecs as they read from the top of the work tree.
+    pub fn pathspecs(&self, pathspecs: &[OsString]) -> Vec<OsString> {
+        pathspecs.iter().map(|pathspec| pathspec::from_top(pathspec, &self.prefix)).collect()
+    }
+
+    /// Compares two trees, or commits, file by file; `renames` finds exact ones.
+    ///
+    /// # Errors
+    /// When one of them is not there.
+    pub fn diff(&self, from: &Oid, to: &Oid, renames: bool, pathspecs: &[OsString]) -> Result<Vec<Change>> {
+        self.git.diff(from, to, renames, pathspecs)
+    }
+
+    /// Counts the commits that `to` has and `from` has not.
+    ///
+    /// # Errors
+    /// When one of them is not there.
+    pub fn count(&self, from: &Oid, to: &Oid) -> Result<u64> {
+        let count = self.git.line(["rev-list", "--count", &format!("{from}..{to}")])?;
+        count.parse().map_err(|error| Error::bug("git counted no number").source(error))
+    }
+
+    /// Tells whether `name` can be the name of a branch.
+    ///
+    /// # Errors
+    /// When git cannot be run.
+    pub fn is_branch_name(&self, name: &str) -> Result<bool> {
+        let output = self.git.call(["check-ref-format", &format!("refs/heads/{name}")]).run()?;
+        Ok(output.code == Some(0) && !name.starts_with('-'))
+    }
+
+    /// Makes a file that goes when it is dropped, where there is as much room as for the repository's objects.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn temporary_file(&self) -> Result<NamedTempFile> {
+        NamedTempFile::new_in(self.own_folder()?).context(|| "cannot make a temporary file".to_owned())
+    }
+
+    fn temporary_folder(&self) -> Result<TempDir> {
+        TempDir::new_in(self.own_folder()?).context(|| "cannot make a temporary folder".to_owned())
+    }
+
+    /// Returns the folder in the git directory that is ours; it exists.
+    fn own_folder(&self) -> Result<PathBuf> {
+        let folder = self.git_dir.join("banger");
+        std::fs::create_dir_all(&folder).context(|| format!("cannot make '{}'", folder.display()))?;
+        Ok(folder)
+    }
+}
+
+/// Splits what git printed into exactly `N` lines.
+fn lines<const N: usize>(output: &[u8]) -> Result<[&[u8]; N]> {
+    let output = output.strip_suffix(b"\n").unwrap_or(output);
+    let lines: Vec<_> = output.split(|&byte| byte == b'\n').collect();
+    lines
+        .try_into()
+        .map_err(|_| Error::refused("the path of the repository holds a line end").hint("rename its folder"))
+}
+
+fn as_path(bytes: &[u8]) -> PathBuf {
+    PathBuf::from(OsString::from_vec(bytes.to_vec()))
+}
+
+/// Returns the file below `top` that a path of git's names.
+fn on_disk(top: &Path, path: &[u8]) -> PathBuf {
+    top.join(std::ffi::OsStr::from_bytes(path))
+}

@@ -1,0 +1,151 @@
+//! What is recorded about a guest, as refs: `refs/banger/<vm>/{prepare,baseline,snapshot}`, and the newest landing in
+//! this work tree, `refs/worktree/banger/<vm>/landing`.
+
+use super::{Repo, git};
+use crate::error::{Error, Result};
+use crate::snapshot::Oid;
+
+/// At most this many commits are named to a guest, so that it need not send what is here.
+const HAVES: &str = "--count=64";
+
+impl Repo {
+    /// Returns the ref that records something about a guest for all work trees.
+    pub fn vm_ref(vm: &str, kind: &str) -> String {
+        format!("refs/banger/{}/{kind}", encode(vm))
+    }
+
+    /// Returns the ref of the newest landing in this work tree.
+    pub(super) fn landing_ref(vm: &str) -> String {
+        format!("refs/worktree/banger/{}/landing", encode(vm))
+    }
+
+    /// Returns what is recorded about a guest as `kind`.
+    ///
+    /// # Errors
+    /// When git cannot be run.
+    pub fn recorded(&self, vm: &str, kind: &str) -> Result<Option<Oid>> {
+        let name = format!("{}^{{commit}}", Repo::vm_ref(vm, kind));
+        self.git.maybe_oid(["rev-parse", "-q", "--verify", &name])
+    }
+
+    /// Records a prepare: the head that was shipped, and the tree that the guest's files got.
+    ///
+    /// # Errors
+    /// When the refs cannot be written; neither is, then.
+    pub fn record(&self, vm: &str, head: &Oid, baseline: &Oid) -> Result<()> {
+        let records = [("prepare", head), ("baseline", baseline)];
+        self.update(records.map(|(kind, oid)| format!("update {} {oid}\n", Repo::vm_ref(vm, kind))).concat())
+    }
+
+    /// Runs a transaction of `git update-ref --stdin`.
+    pub(super) fn update(&self, commands: String) -> Result<()> {
+        self.git.call(["update-ref", "--no-deref", "--stdin"]).input(commands).stdout().map(drop)
+    }
+
+    /// Returns the guests that were prepared from this repository, sorted.
+    ///
+    /// # Errors
+    /// When git cannot be run.
+    pub fn prepared_vms(&self) -> Result<Vec<String>> {
+        let refs = self.git.line(["for-each-ref", "--format=%(refname)", "refs/banger/*/prepare"])?;
+        let names = refs.lines().filter_map(|name| name.strip_prefix("refs/banger/")?.strip_suffix("/prepare"));
+        Ok(names.map(decode).collect())
+    }
+
+    /// Forgets all that is recorded about a guest; tells whether there was anything.
+    ///
+    /// # Errors
+    /// When a ref cannot be deleted.
+    pub fn forget(&self, vm: &str) -> Result<bool> {
+        let name = encode(vm);
+        let folders = [format!("refs/banger/{name}/"), format!("refs/worktree/banger/{name}/")];
+        let refs = self.git.line(["for-each-ref", "--format=delete %(refname)", &folders[0], &folders[1]])?;
+        if refs.is_empty() {
+            return Ok(false);
+        }
+        self.update(refs + "\n").map(|()| true)
+    }
+
+    /// Returns commits that a guest may know and need not send: what was recorded, HEAD, the newest branches.
+    ///
+    /// # Errors
+    /// When git cannot be run.
+    pub fn haves(&self, vm: &str) -> Result<Vec<Oid>> {
+        let mut haves = Vec::new();
+        for kind in ["prepare", "baseline"] {
+            haves.extend(self.recorded(vm, kind)?);
+        }
+        haves.extend(self.git.maybe_oid(["rev-parse", "-q", "--verify", "HEAD^{commit}"])?);
+        // A prepared guest's history starts from what it got; any other may be a clone of the same upstream.
+        if self.recorded(vm, "prepare")?.is_none() {
+            let fixed = ["for-each-ref", "--sort=-committerdate", HAVES, "--format=%(objectname)"];
+            let refs = git::text(self.git.call(fixed).args(["refs/heads", "refs/remotes"]).stdout()?)?;
+            for line in refs.lines() {
+                haves.push(line.parse()?);
+            }
+        }
+        haves.sort();
+        haves.dedup();
+        Ok(haves)
+    }
+}
+
+/// Writes a guest's name as one component of a ref: what git forbids there becomes `%XX`.
+fn encode(vm: &str) -> String {
+    let mut text = String::new();
+    for (at, byte) in vm.bytes().enumerate() {
+        let dot_is_plain = at > 0 && !text.ends_with('.') && !matches!(&vm[at..], "." | ".lock");
+        match byte {
+            b'.' if dot_is_plain => text.push('.'),
+            b'-' | b'_' | b'@' => text.push(char::from(byte)),
+            byte if byte.is_ascii_alphanumeric() => text.push(char::from(byte)),
+            byte => text.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    // Alone it is short for HEAD.
+    if text == "@" { "%40".to_owned() } else { text }
+}
+
+/// Reads back what [`encode`] wrote.
+fn decode(name: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = name.as_bytes();
+    while let [first, after @ ..] = rest {
+        let code = (*first == b'%').then(|| name_code(after)).flatten();
+        bytes.push(code.unwrap_or(*first));
+        rest = if code.is_some() { &after[2..] } else { after };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+fn name_code(digits: &[u8]) -> Option<u8> {
+    u8::from_str_radix(std::str::from_utf8(digits.get(..2)?).ok()?, 16).ok()
+}
+
+impl Repo {
+    /// Returns a commit's parents and message.
+    pub(super) fn commit_parts(&self, commit: &Oid) -> Result<(Vec<Oid>, String)> {
+        let text = self.git.line(["cat-file", "commit", commit.as_str()])?;
+        let (head, message) = text.split_once("\n\n").ok_or_else(|| Error::bug("a commit has no message"))?;
+        let parents = head.lines().filter_map(|line| line.strip_prefix("parent "));
+        Ok((parents.map(str::parse).collect::<Result<_>>()?, message.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_guests_are_names_of_refs_and_back() {
+        let names = ["dev", "me@host:2222", "[::1]:22", ".hidden", "a..b", "a.lock", "a.", "@", "50%", "é", "a.b"];
+        for name in names {
+            let encoded = encode(name);
+            assert_eq!(decode(&encoded), name);
+            let forbidden = ["..", "@{", ":", "[", "~", "^", "?", "*", "\\", " "];
+            assert!(!forbidden.iter().any(|part| encoded.contains(part)), "{encoded}");
+            assert!(!encoded.starts_with('.') && !encoded.ends_with('.') && !encoded.ends_with(".lock"), "{encoded}");
+        }
+        assert_eq!(encode("me@host:2222"), "me@host%3A2222");
+    }
+}

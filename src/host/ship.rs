@@ -1,0 +1,98 @@
+//! What a guest is given: HEAD's commit with its history, and the uncommitted edits.
+
+use std::fs::File;
+use std::io::Seek;
+
+use super::{Head, Repo, worktree};
+use crate::error::{Context, Error, Result};
+use crate::snapshot::Oid;
+
+/// What is to be shipped.
+#[derive(Debug)]
+pub struct Freight {
+    /// The commit whose tree the guest's files get: HEAD's tree with the uncommitted edits.
+    pub baseline: Oid,
+    /// How many commits go; 0 when there is none yet.
+    pub commits: u64,
+    /// How many files have uncommitted edits that go.
+    pub edited: u64,
+    /// How many untracked files stay here; a nested repository counts as one.
+    pub left_untracked: u64,
+    /// How many submodules go as pointers only.
+    pub submodules: u64,
+    /// The commits at which the history ends, if it is not whole.
+    pub shallow: Vec<Oid>,
+}
+
+/// Looks at what is to be shipped; `depth` limits the history.
+///
+/// # Errors
+/// When the host's files or history cannot be read.
+pub fn gather(repo: &Repo, head: &Head, untracked: bool, depth: Option<u32>) -> Result<Freight> {
+    let files = worktree::scan(repo, untracked)?;
+    // The time makes it another commit than that of any earlier prepare: landings name the one they came after.
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let message = format!("git-banger: baseline\n\nprepared: {}", now.as_nanos());
+    let baseline = repo.git.commit(&files.tree, &[&head.commit], &format!("@{} +0000", now.as_secs()), &message)?;
+    let edited = repo.diff(&head.commit, &baseline, false, &[])?.len() as u64;
+    let left = |path: &&Vec<u8>| !untracked || path.ends_with(b"/");
+    let left_untracked = files.untracked.iter().filter(left).count() as u64;
+    let (commits, shallow) = history(repo, head, depth)?;
+    Ok(Freight { baseline, commits, edited, left_untracked, submodules: files.submodules, shallow })
+}
+
+/// Counts the commits that go, and finds those at which the history ends.
+fn history(repo: &Repo, head: &Head, depth: Option<u32>) -> Result<(u64, Vec<Oid>)> {
+    if head.unborn {
+        return Ok((0, Vec::new()));
+    }
+    let Some(depth) = depth else {
+        let count = repo.git.line(["rev-list", "--count", head.commit.as_str()])?;
+        let count = count.parse().map_err(|error| Error::bug("git counted no number").source(error))?;
+        let shallow = repo.git.line(["rev-parse", "--path-format=absolute", "--git-path", "shallow"])?;
+        // Where the host's own history ends, the guest's does.
+        let shallow = std::fs::read_to_string(shallow).unwrap_or_default();
+        return Ok((count, shallow.lines().map(str::parse).collect::<Result<_>>()?));
+    };
+    let mut seen = std::collections::HashSet::from([head.commit.clone()]);
+    let mut level = vec![head.commit.clone()];
+    for _ in 1..depth {
+        let mut next: Vec<Oid> = parents(repo, &level)?.into_iter().flat_map(|(_, parents)| parents).collect();
+        next.retain(|parent| seen.insert(parent.clone()));
+        if next.is_empty() {
+            return Ok((seen.len() as u64, Vec::new()));
+        }
+        level = next;
+    }
+    let cut =
+        parents(repo, &level)?.into_iter().filter(|(_, parents)| parents.iter().any(|parent| !seen.contains(parent)));
+    Ok((seen.len() as u64, cut.map(|(commit, _)| commit).collect()))
+}
+
+/// Returns each commit with its parents.
+fn parents(repo: &Repo, commits: &[Oid]) -> Result<Vec<(Oid, Vec<Oid>)>> {
+    let input: String = commits.iter().flat_map(|commit| [commit.as_str(), "\n"]).collect();
+    let list = repo.git.call(["rev-list", "--no-walk=unsorted", "--parents", "--stdin"]).input(input).stdout()?;
+    let line = |line: &str| {
+        let mut ids = line.split(' ').map(str::parse);
+        let commit = ids.next().ok_or_else(|| Error::bug("git listed no commit"))??;
+        Ok((commit, ids.collect::<Result<_>>()?))
+    };
+    super::git::text(list)?.lines().map(line).collect()
+}
+
+/// Packs what is to be shipped into a file that goes when it is closed.
+///
+/// # Errors
+/// When an object cannot be read, or the disk is full.
+pub fn pack(repo: &Repo, head: &Head, freight: &Freight) -> Result<File> {
+    let file = tempfile::tempfile_in(repo.own_folder()?).context(|| "cannot make a temporary file".to_owned())?;
+    let clone = |file: &File| file.try_clone().context(|| "cannot use a temporary file".to_owned());
+    let ends = freight.shallow.iter().map(|commit| format!("--shallow {commit}\n"));
+    let input: String = ends.chain([format!("{}\n{}\n", head.commit, freight.baseline)]).collect();
+    let call = repo.git.call(["pack-objects", "-q", "--revs", "--stdout", "--delta-base-offset"]).input(input);
+    call.run_into(clone(&file)?)?.success("git pack-objects")?;
+    let mut file = clone(&file)?;
+    file.rewind().context(|| "cannot read a temporary file".to_owned())?;
+    Ok(file)
+}
