@@ -16,6 +16,7 @@ use crate::ui::{self, Keep};
 #[derive(Clone, Debug)]
 pub struct Call {
     program: &'static str,
+    fixed: Vec<OsString>,
     args: Vec<OsString>,
     dir: Option<PathBuf>,
     set: Vec<(OsString, OsString)>,
@@ -46,6 +47,7 @@ impl Call {
     pub fn new(program: &'static str) -> Self {
         Call {
             program,
+            fixed: Vec::new(),
             args: Vec::new(),
             dir: None,
             set: Vec::new(),
@@ -53,6 +55,12 @@ impl Call {
             input: Input::Null,
             apart: false,
         }
+    }
+
+    /// Adds arguments that every call of the program has: they come first, and only `-vv` shows them.
+    pub fn fixed<A: Into<OsString>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.fixed.extend(args.into_iter().map(Into::into));
+        self
     }
 
     /// Adds one argument.
@@ -124,8 +132,12 @@ impl Call {
 
     /// Returns the call as a user might type it, for messages.
     pub fn shown(&self) -> String {
+        self.shown_with(&[])
+    }
+
+    fn shown_with(&self, fixed: &[OsString]) -> String {
         let mut text = self.program.to_owned();
-        for arg in &self.args {
+        for arg in fixed.iter().chain(&self.args) {
             text.push(' ');
             text.push_str(&quoted(arg));
         }
@@ -133,9 +145,9 @@ impl Call {
     }
 
     fn spawn(self, stdout: Option<File>) -> Result<Output> {
-        ui::trace(&self.shown());
+        ui::trace(&self.shown_with(if ui::tracing_all() { &self.fixed } else { &[] }));
         let program = find(self.program)?;
-        let mut call = duct::cmd(program, &self.args).unchecked().stderr_capture();
+        let mut call = duct::cmd(program, self.fixed.iter().chain(&self.args)).unchecked().stderr_capture();
         call = match stdout {
             Some(file) => call.stdout_file(file),
             None => call.stdout_capture(),

@@ -69,6 +69,11 @@ pub fn tracing() -> bool {
     voice().verbosity > 0
 }
 
+/// Tells whether calls are shown with what all of them have in common (`-vv`).
+pub fn tracing_all() -> bool {
+    voice().verbosity > 1
+}
+
 /// Writes one line about a call to stderr, with `-v` only.
 pub fn trace(text: &str) {
     if tracing() {

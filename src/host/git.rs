@@ -70,10 +70,7 @@ impl Git {
 
     /// Starts a call of git with these arguments.
     pub fn call<A: Into<OsString>>(&self, args: impl IntoIterator<Item = A>) -> Call {
-        let mut call = Call::new("git");
-        for setting in FIXED {
-            call = call.arg("-c").arg(setting);
-        }
+        let mut call = Call::new("git").fixed(FIXED.iter().flat_map(|setting| ["-c", setting]));
         for (name, _) in settings::git_environment() {
             let known = name.to_str().is_some_and(|name| KEPT.iter().any(|kept| name.starts_with(kept)));
             if !known {
