@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::Repo;
-use crate::error::{Error, Result};
+use crate::error::{Context, Error, Result};
 use crate::snapshot::{Change, Snapshot, refuse_reserved};
 
 /// Brings a bundle's objects into the repository, proves that they are what the guest announced, and records the
@@ -27,6 +27,10 @@ pub fn intake(repo: &Repo, vm: &str, bundle: &Path, snapshot: &Snapshot) -> Resu
     let refs = ["refs/banger/snapshot", "refs/banger/base"];
     let output = repo.git.call(fetch).arg(bundle).args(refs).run()?;
     if output.code != Some(0) {
+        if is_full(repo, bundle)? {
+            return Err(Error::refused("the disk is full: the guest's work does not fit beside the repository")
+                .hint(format!("make room, then: git banger fetch {vm}")));
+        }
         let said = output.failure("git fetch").to_string();
         return Err(unproven(format!("the work of guest '{vm}' does not verify: {said}")));
     }
@@ -46,6 +50,13 @@ pub fn intake(repo: &Repo, vm: &str, bundle: &Path, snapshot: &Snapshot) -> Resu
     refuse_reserved(changed.iter().filter(|change| change.status != 'D').map(|change| change.path.as_slice()))?;
     repo.update(format!("update {} {}\n", Repo::vm_ref(vm, "snapshot"), snapshot.commit))?;
     Ok(changed)
+}
+
+/// Tells whether the disk, and not the bundle, may be what made the intake fail.
+fn is_full(repo: &Repo, bundle: &Path) -> Result<bool> {
+    let context = || "cannot ask for the room on the disk".to_owned();
+    let disk = rustix::fs::statvfs(&repo.git_dir).context(context)?;
+    Ok(disk.f_bavail * disk.f_frsize < bundle.metadata().context(context)?.len() + (1 << 20))
 }
 
 fn unproven(message: String) -> Error {

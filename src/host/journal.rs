@@ -1,89 +1,68 @@
 //! What a landing is about to replace, kept until it is done, so that a landing which fails half-way, or was killed, is
 //! taken back: the same files, with their times, not copies of them.
 //!
-//! The journal is a folder in the git directory: `paths` lists each path that the landing writes, NUL-ended, behind a
-//! letter for whether a file was there; the file that was there is linked as its number in the list.
+//! The journal is a folder in the git directory: `trees` names the tree of the files before and after, and the file that
+//! is about to be replaced by the n-th change between the two is linked as `n`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use rustix::fs::{AtFlags, CWD, FlockOperation, Timespec, Timestamps};
 
-use super::on_disk;
+use super::{Repo, on_disk};
 use crate::error::{Context, Error, Result};
-use crate::snapshot::Change;
+use crate::snapshot::{Change, Oid};
+use crate::ui;
 
-/// The journal of one landing; dropped before [`Journal::done`], it takes the landing back.
-pub struct Journal {
+/// The journal of one landing. Left without an end, it is for [`recover`] to take the landing back.
+pub struct Journal<'a> {
+    repo: &'a Repo,
+    top: &'a Path,
     folder: PathBuf,
-    top: PathBuf,
     /// Times of the folders that the landing changes.
     times: BTreeMap<PathBuf, SystemTime>,
     /// Held as long as the landing lives.
     _lock: File,
-    done: bool,
 }
 
-impl Journal {
-    /// Opens the journal and keeps what these changes would replace; the list holds no renames.
+impl<'a> Journal<'a> {
+    /// Opens the journal and keeps what the changes between two trees would replace.
     ///
     /// # Errors
     /// When another landing is under way, or a file cannot be kept; nothing was changed then.
-    pub fn open(folder: &Path, top: &Path, changes: &[Change]) -> Result<Journal> {
-        let lock = lock(folder)?;
-        let kept = || format!("cannot keep what the landing replaces in '{}'", folder.display());
-        let mut journal = Journal {
-            folder: folder.to_owned(),
-            top: top.to_owned(),
-            times: BTreeMap::new(),
-            _lock: lock,
-            done: false,
-        };
-        let mut paths = Vec::new();
-        for (number, change) in changes.iter().enumerate() {
-            let path = on_disk(top, &change.path);
-            journal.remember_times(&path);
-            let there = change.old_mode != 0;
-            paths.push(if there { b'-' } else { b'+' });
-            paths.extend(&change.path);
-            paths.push(0);
-            if there {
-                keep(&path, &folder.join(number.to_string())).context(kept)?;
-            }
+    pub fn open(repo: &'a Repo, before: &Oid, after: &Oid, changes: &[Change]) -> Result<Journal<'a>> {
+        let (folder, top) = (folder(repo), repo.top()?);
+        let mut journal = Journal { repo, top, _lock: lock(&folder)?, folder, times: BTreeMap::new() };
+        let kept = journal.keep_all(before, after, changes);
+        if kept.is_err() {
+            let _ = fs::remove_dir_all(&journal.folder);
         }
-        // Last, and by renaming: without a whole list nothing has been written yet.
-        let draft = folder.join("draft");
-        File::create(&draft)
-            .and_then(|mut file| file.write_all(&paths).and_then(|()| file.sync_all()))
-            .context(kept)?;
-        fs::rename(draft, folder.join("paths")).context(kept)?;
+        let folder = journal.folder.clone();
+        kept.context(|| format!("cannot keep what the landing replaces in '{}'", folder.display()))?;
         Ok(journal)
     }
 
-    /// Ends the journal: the landing is whole, and recorded.
-    pub fn done(mut self) {
-        self.done = true;
-        let _ = fs::remove_dir_all(&self.folder);
-    }
-
-    /// Takes the landing back.
-    ///
-    /// # Errors
-    /// When a file cannot be put back; the journal stays, for the next try.
-    pub fn take_back(mut self) -> Result<()> {
-        self.done = true;
-        put_back(&self.folder, &self.top)?;
-        for (folder, time) in &self.times {
-            let _ = set_time(folder, *time);
+    fn keep_all(&mut self, before: &Oid, after: &Oid, changes: &[Change]) -> io::Result<()> {
+        for (number, change) in changes.iter().enumerate() {
+            let path = on_disk(self.top, &change.path);
+            self.remember_times(&path);
+            if change.old_mode != 0 {
+                keep(&path, &self.folder.join(number.to_string()))?;
+            }
         }
-        Ok(())
+        // Last, and by renaming: as long as it is not there, nothing has been written.
+        let draft = self.folder.join("draft");
+        fs::write(&draft, format!("{before} {after}"))?;
+        File::open(&draft)?.sync_all()?;
+        fs::rename(draft, self.folder.join("trees"))
     }
 
     fn remember_times(&mut self, path: &Path) {
-        for folder in path.ancestors().skip(1).take_while(|folder| folder.starts_with(&self.top)) {
+        for folder in path.ancestors().skip(1).take_while(|folder| folder.starts_with(self.top)) {
             if self.times.contains_key(folder) {
                 break;
             }
@@ -92,14 +71,22 @@ impl Journal {
             }
         }
     }
-}
 
-impl Drop for Journal {
-    fn drop(&mut self) {
-        if !self.done {
-            // Only on the way out of another failure, which is the one to report; the journal stays if this fails.
-            let _ = put_back(&self.folder, &self.top);
+    /// Ends the journal: the landing is whole and recorded, or has written nothing.
+    pub fn close(self) {
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+
+    /// Takes the landing back.
+    ///
+    /// # Errors
+    /// When a file cannot be put back; the journal stays, for the next try.
+    pub fn take_back(self) -> Result<()> {
+        put_back(self.repo, self.top, &self.folder)?;
+        for (folder, time) in &self.times {
+            let _ = set_time(folder, *time);
         }
+        Ok(())
     }
 }
 
@@ -107,15 +94,19 @@ impl Drop for Journal {
 ///
 /// # Errors
 /// When another landing is under way, or a file cannot be put back.
-pub fn recover(folder: &Path, top: &Path) -> Result<bool> {
+pub fn recover(repo: &Repo) -> Result<bool> {
+    let folder = folder(repo);
     if !folder.exists() {
         return Ok(false);
     }
-    let lock = lock(folder)?;
-    let begun = folder.join("paths").exists();
-    put_back(folder, top)?;
-    drop(lock);
+    let _lock = lock(&folder)?;
+    let begun = folder.join("trees").exists();
+    put_back(repo, repo.top()?, &folder)?;
     Ok(begun)
+}
+
+fn folder(repo: &Repo) -> PathBuf {
+    repo.git_dir.join("banger").join("landing")
 }
 
 fn lock(folder: &Path) -> Result<File> {
@@ -154,58 +145,87 @@ fn set_time(path: &Path, time: SystemTime) -> io::Result<()> {
 }
 
 /// Puts everything back, and takes the journal away.
-fn put_back(folder: &Path, top: &Path) -> Result<()> {
-    let paths = match fs::read(folder.join("paths")) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
-        paths => paths.context(|| "cannot read the journal of a landing".to_owned())?,
-    };
-    let entries: Vec<&[u8]> = paths.split(|&byte| byte == 0).filter(|entry| !entry.is_empty()).collect();
-    // New files first: one may be where a folder was, or need the room.
-    for entry in &entries {
-        if let [b'+', path @ ..] = entry {
-            remove_new(top, path)?;
+fn put_back(repo: &Repo, top: &Path, folder: &Path) -> Result<()> {
+    if let Ok(trees) = fs::read_to_string(folder.join("trees")) {
+        let (before, after) = trees.split_once(' ').unwrap_or_default();
+        let changes = repo.diff(&before.parse()?, &after.parse()?, false, &[])?;
+        let foreign = foreign(repo, &changes)?;
+        let clear = |change: &Change| clear(top, &change.path, foreign.contains(&change.path), repo);
+        // New files first: one may be where a folder was, or need the room.
+        for change in changes.iter().filter(|change| change.old_mode == 0) {
+            clear(change)?;
+            remove_empty_folders(top, &change.path);
         }
-    }
-    for (number, entry) in entries.iter().enumerate() {
-        if let [b'-', path @ ..] = entry {
-            restore(&folder.join(number.to_string()), &on_disk(top, path))?;
+        for (number, change) in changes.iter().enumerate().filter(|(_, change)| change.old_mode != 0) {
+            let (kept, path) = (folder.join(number.to_string()), on_disk(top, &change.path));
+            if !same_file(&kept, &path) {
+                clear(change)?;
+                restore(&kept, &path)?;
+            }
         }
     }
     fs::remove_dir_all(folder).context(|| format!("cannot remove '{}'", folder.display()))
 }
 
-fn remove_new(top: &Path, path: &[u8]) -> Result<()> {
-    let path = on_disk(top, path);
-    match fs::remove_file(&path) {
-        Err(error)
-            if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::IsADirectory) =>
-        {
-            return Err(error).context(|| format!("cannot remove '{}'", path.display()));
-        }
-        _ => {}
+/// Returns the paths whose files are not what the landing writes there: it was stopped inside of one, or somebody has
+/// edited it since.
+fn foreign(repo: &Repo, changes: &[Change]) -> Result<HashSet<Vec<u8>>> {
+    let scratch = repo.temporary_folder()?;
+    let git = repo.git.with_index(scratch.path().join("index"));
+    let mut list = Vec::new();
+    for change in changes.iter().filter(|change| change.new_mode != 0) {
+        list.extend(format!("{:06o} {}\t", change.new_mode, change.new).bytes());
+        list.extend(&change.path);
+        list.push(0);
     }
-    // Folders that came with it; what was there before is not empty, or was of no use to git.
-    for folder in path.ancestors().skip(1).take_while(|folder| *folder != top) {
+    git.call(["update-index", "-z", "--index-info"]).input(list).stdout()?;
+    git.call(["update-index", "-q", "--refresh"]).run()?;
+    let other = git.call(["diff-files", "-z", "--name-only"]).stdout()?;
+    let mut foreign: HashSet<_> = other.split(|&byte| byte == 0).map(<[u8]>::to_vec).collect();
+    foreign.extend(changes.iter().filter(|change| change.new_mode == 0).map(|change| change.path.clone()));
+    Ok(foreign)
+}
+
+/// Makes room for what was at a path: removes what the landing wrote there; sets anything else aside, and says where.
+fn clear(top: &Path, path: &[u8], foreign: bool, repo: &Repo) -> Result<()> {
+    let place = on_disk(top, path);
+    let context = || format!("cannot take {} back", ui::path(path));
+    match fs::symlink_metadata(&place) {
+        // A folder is there only in place of a file that went, and is empty by now unless somebody wrote into it.
+        Ok(there) if there.is_dir() && fs::remove_dir(&place).is_ok() => Ok(()),
+        Ok(there) if foreign || there.is_dir() => {
+            let aside =
+                tempfile::Builder::new().prefix("set-aside-").tempdir_in(repo.own_folder()?).context(context)?;
+            let aside = aside.keep().join("file");
+            fs::rename(&place, &aside).context(context)?;
+            ui::warn(&format!("what was at {} meanwhile is now '{}'", ui::path(path), aside.display()));
+            Ok(())
+        }
+        Ok(_) => fs::remove_file(&place).context(context),
+        Err(_) => Ok(()),
+    }
+}
+
+fn same_file(one: &Path, other: &Path) -> bool {
+    let id = |path| fs::symlink_metadata(path).map(|metadata| (metadata.dev(), metadata.ino()));
+    matches!((id(one), id(other)), (Ok(one), Ok(other)) if one == other)
+}
+
+fn remove_empty_folders(top: &Path, path: &[u8]) {
+    for folder in on_disk(top, path).ancestors().skip(1).take_while(|folder| *folder != top) {
         if fs::remove_dir(folder).is_err() {
             break;
         }
     }
-    Ok(())
 }
 
 fn restore(kept: &Path, path: &Path) -> Result<()> {
     let context = || format!("cannot put '{}' back; it is kept as '{}'", path.display(), kept.display());
-    if !kept.exists() && !kept.is_symlink() {
-        return Ok(());
-    }
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).context(context)?;
     }
     match fs::rename(kept, path) {
-        Err(error) if error.kind() == ErrorKind::CrossesDevices => {
-            let _ = fs::remove_file(path);
-            copy(kept, path).context(context)
-        }
+        Err(error) if error.kind() == ErrorKind::CrossesDevices => copy(kept, path).context(context),
         result => result.context(context),
     }
 }

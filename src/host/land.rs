@@ -1,7 +1,6 @@
 //! Writes a guest's work into the working tree: planned first, then all or nothing, then recorded.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 
 use super::Repo;
 use super::journal::{self, Journal};
@@ -9,6 +8,7 @@ use super::merge::{self, Merged};
 use super::obstacles::{self, Obstacle};
 use super::worktree::Ours;
 use crate::error::{Error, Result};
+use crate::process::Output;
 use crate::snapshot::{Change, Oid, Snapshot};
 use crate::ui;
 
@@ -28,14 +28,15 @@ pub struct Plan<'a> {
     shown: Vec<Change>,
 }
 
-/// Takes back a landing that was killed half-way, and says so.
+/// Takes back a landing that was killed half-way, and says so; removes what other killed commands left.
 ///
 /// # Errors
 /// When it cannot be taken back, or another landing is under way.
 pub fn recover(repo: &Repo) -> Result<()> {
-    if journal::recover(&journal_folder(repo), repo.top()?)? {
+    if journal::recover(repo)? {
         ui::warn("an earlier landing was cut off half-way; it was taken back first");
     }
+    repo.sweep();
     Ok(())
 }
 
@@ -101,32 +102,35 @@ impl Plan<'_> {
         if self.changes.is_empty() {
             return self.record();
         }
-        let journal = Journal::open(&journal_folder(self.repo), self.repo.top()?, &self.changes)?;
+        let journal = Journal::open(self.repo, &self.ours.tree, &self.result, &self.changes)?;
         // A new link to a file is a change to git, until it has looked at the content: this looks, so that the next
         // call refuses just those files that really are not as they were.
         self.ours.git.call(["update-index", "-q", "--refresh"]).run()?;
-        let fixed = ["read-tree", "-m", "-u", "--no-recurse-submodules"];
-        let call = self.ours.git.call(fixed).args([self.ours.tree.as_str(), self.result.as_str()]);
-        let output = call.apart().run()?;
+        let output = self.read_tree(&["-n"])?;
         if output.code != Some(0) {
-            let moved: Vec<_> = self.ours.moved_on()?;
+            journal.close();
+            return Err(self.moved_on(&output)?);
+        }
+        let output = self.read_tree(&[])?;
+        if output.code != Some(0) {
             journal.take_back()?;
-            return Err(self.failed(&moved, &output.failure("git read-tree")));
+            return Err(failed(&output));
         }
         self.record()?;
-        journal.done();
+        journal.close();
         Ok(())
     }
 
-    fn failed(&self, moved: &[Vec<u8>], failure: &Error) -> Error {
+    fn read_tree(&self, how: &[&str]) -> Result<Output> {
+        let call = self.ours.git.call(["read-tree", "-m", "-u", "--no-recurse-submodules"]).args(how.iter().copied());
+        call.args([self.ours.tree.as_str(), self.result.as_str()]).apart().run()
+    }
+
+    /// Returns the error for files that are no longer as they were when the plan was made.
+    fn moved_on(&self, output: &Output) -> Result<Error> {
         let ours = |path: &&Vec<u8>| self.changes.iter().any(|change| change.path == **path);
-        let moved: Vec<_> =
-            moved.iter().filter(ours).map(|path| Obstacle::new(path, "changed during the pull")).collect();
-        if moved.is_empty() {
-            Error::refused(format!("{failure}; everything is as it was before"))
-        } else {
-            refusal(self.vm, &self.ours.tree, &moved)
-        }
+        let moved: Vec<_> = self.ours.moved_on()?.iter().filter(ours).map(|path| Obstacle::new(path, MOVED)).collect();
+        Ok(if moved.is_empty() { failed(output) } else { refusal(self.vm, &self.ours.tree, &moved) })
     }
 
     /// Records the landing as a commit: before, the snapshot, the landing before it; the tree is what came of it.
@@ -178,8 +182,10 @@ pub fn newest(repo: &Repo, vm: &str, base: &Oid, baseline: Option<&Oid>) -> Resu
     Ok(None)
 }
 
-fn journal_folder(repo: &Repo) -> PathBuf {
-    repo.git_dir.join("banger").join("landing")
+const MOVED: &str = "changed during the pull";
+
+fn failed(output: &Output) -> Error {
+    Error::refused(format!("{}; everything is as it was before", output.failure("git read-tree")))
 }
 
 /// Returns the error that names every path which cannot land.

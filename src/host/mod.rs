@@ -17,6 +17,7 @@ pub mod worktree;
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use tempfile::{NamedTempFile, TempDir};
 
@@ -37,6 +38,10 @@ pub struct Repo {
     /// Where in the work tree the user stands; empty at its top, else with a slash at the end.
     prefix: Vec<u8>,
 }
+
+/// How the names of temporary files begin.
+const TEMPORARY: &str = "tmp-";
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Where HEAD is.
 #[derive(Clone, Debug)]
@@ -170,11 +175,24 @@ impl Repo {
     /// # Errors
     /// When it cannot be made.
     pub fn temporary_file(&self) -> Result<NamedTempFile> {
-        NamedTempFile::new_in(self.own_folder()?).context(|| "cannot make a temporary file".to_owned())
+        NamedTempFile::with_prefix_in(TEMPORARY, self.own_folder()?)
+            .context(|| "cannot make a temporary file".to_owned())
     }
 
     fn temporary_folder(&self) -> Result<TempDir> {
-        TempDir::new_in(self.own_folder()?).context(|| "cannot make a temporary folder".to_owned())
+        TempDir::with_prefix_in(TEMPORARY, self.own_folder()?).context(|| "cannot make a temporary folder".to_owned())
+    }
+
+    /// Removes temporary files of commands that were killed more than a day ago.
+    fn sweep(&self) {
+        let old = |metadata: std::fs::Metadata| {
+            metadata.modified().is_ok_and(|time| time.elapsed().is_ok_and(|age| age > DAY))
+        };
+        for entry in self.own_folder().into_iter().flat_map(std::fs::read_dir).flatten().flatten() {
+            if entry.file_name().as_bytes().starts_with(TEMPORARY.as_bytes()) && entry.metadata().is_ok_and(old) {
+                let _ = std::fs::remove_dir_all(entry.path()).or_else(|_| std::fs::remove_file(entry.path()));
+            }
+        }
     }
 
     /// Returns the folder in the git directory that is ours; it exists.

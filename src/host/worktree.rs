@@ -128,6 +128,7 @@ impl Entries {
 impl Ours {
     /// Returns the paths whose files are no longer as they were when they were taken.
     pub(super) fn moved_on(&self) -> Result<Vec<Vec<u8>>> {
+        self.git.call(["update-index", "-q", "--refresh"]).run()?;
         let list = self.git.call(["diff-files", "-z", "--name-only", "--ignore-submodules=all"]).stdout()?;
         Ok(list.split(|&byte| byte == 0).filter(|path| !path.is_empty()).map(<[u8]>::to_vec).collect())
     }
