@@ -1,0 +1,48 @@
+# demo, test, lint, install and uninstall (PREFIX, DESTDIR).
+
+PREFIX = /usr/local
+DESTDIR =
+CARGO = cargo
+# What is installed; cargo builds it first, unless another file is named here.
+BINARY = $(RELEASE)
+
+RELEASE = $(or $(CARGO_TARGET_DIR),target)/release/git-banger
+SHELL_SCRIPTS = .ci/run tests/tools tests/other-git
+SHARE = $(DESTDIR)$(PREFIX)/share
+PLACES = \
+	$(DESTDIR)$(PREFIX)/bin/git-banger \
+	$(SHARE)/man/man1/git-banger.1 \
+	$(SHARE)/bash-completion/completions/git-banger \
+	$(SHARE)/zsh/site-functions/_git-banger \
+	$(SHARE)/fish/vendor_completions.d/git-banger.fish
+
+.PHONY: all demo test lint install uninstall $(RELEASE)
+
+all: $(RELEASE)
+
+$(RELEASE):
+	$(CARGO) build --release --locked
+
+demo:
+	@$(CARGO) run --locked --quiet --example demo
+
+test:
+	tests/tools
+	@echo "the suite with $$(git version)"
+	$(CARGO) test --locked
+	tests/other-git $(CARGO) test --locked --test it
+
+lint:
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	shellcheck $(SHELL_SCRIPTS)
+
+install: $(BINARY)
+	install -D -m 755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/git-banger
+	install -D -m 644 man/git-banger.1 $(SHARE)/man/man1/git-banger.1
+	install -D -m 644 completions/git-banger.bash $(SHARE)/bash-completion/completions/git-banger
+	install -D -m 644 completions/_git-banger $(SHARE)/zsh/site-functions/_git-banger
+	install -D -m 644 completions/git-banger.fish $(SHARE)/fish/vendor_completions.d/git-banger.fish
+
+uninstall:
+	rm -f $(PLACES)
