@@ -17,9 +17,15 @@ pub fn intake(repo: &Repo, vm: &str, bundle: &Path, snapshot: &Snapshot) -> Resu
         "-c",
         // Objects that would hurt whoever checks them out: '.git' in any spelling, paths that leave the tree.
         "fetch.fsckObjects=true",
+        "-c",
+        // Whoever forbids clones from folders does not mean the file that we just wrote.
+        "protocol.file.allow=always",
+        "-c",
+        "fetch.writeCommitGraph=false",
         "fetch",
         "--quiet",
         "--no-tags",
+        "--no-prune",
         "--no-write-fetch-head",
         "--no-auto-maintenance",
         "--no-recurse-submodules",

@@ -9,7 +9,7 @@ use super::obstacles::{self, Obstacle};
 use super::worktree::Ours;
 use crate::error::{Error, Result};
 use crate::process::Output;
-use crate::snapshot::{Change, Oid, Snapshot};
+use crate::snapshot::{Change, Oid, Snapshot, refuse_reserved};
 use crate::ui;
 
 /// A landing that can be done: its merge is clean, and nothing is in its way.
@@ -61,6 +61,8 @@ pub fn plan<'a>(
         }
     };
     let changes = repo.diff(&ours.tree, &result, false, &[])?;
+    // Not only what differs from the base: what was gone and is back again lands too.
+    refuse_reserved(changes.iter().filter(|change| change.status != 'D').map(|change| change.path.as_slice()))?;
     let obstacles = obstacles::find(repo, &ours, &changes)?;
     if !obstacles.is_empty() {
         return Err(refusal(vm, &base, &obstacles));
