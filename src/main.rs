@@ -5,6 +5,7 @@ mod commands;
 mod error;
 mod guest;
 mod host;
+mod interrupt;
 mod process;
 mod settings;
 mod snapshot;

@@ -10,8 +10,10 @@ use std::process::ExitCode;
 use std::sync::OnceLock;
 
 use anstyle::{AnsiColor, Style};
+use rustix::termios;
 
-use crate::error::{Error, Result};
+use crate::error::{Context, Error, Result};
+use crate::interrupt;
 
 /// How much is said, set once from the command line.
 #[derive(Clone, Copy, Debug, Default)]
@@ -101,26 +103,46 @@ pub fn answer(answer: &clap::Error) -> ExitCode {
 /// Asks on the terminal and returns the line typed, or `None` when there is no terminal to ask on.
 ///
 /// # Errors
-/// When the terminal cannot be read or written.
-pub fn ask(prompt: &str, hidden: bool) -> io::Result<Option<String>> {
+/// When the terminal cannot be read or written, or the user interrupts.
+pub fn ask(prompt: &str, hidden: bool) -> Result<Option<String>> {
     let Ok(tty) = std::fs::File::options().read(true).write(true).open("/dev/tty") else {
         return Ok(None);
     };
-    write!(&tty, "{prompt}")?;
-    let saved = rustix::termios::tcgetattr(&tty)?;
+    interrupt::watch();
+    let context = || "cannot ask on the terminal".to_owned();
+    (&tty).write_all(prompt.as_bytes()).context(context)?;
+    let saved = termios::tcgetattr(&tty).context(context)?;
     if hidden {
         let mut silent = saved.clone();
-        silent.local_modes.remove(rustix::termios::LocalModes::ECHO);
-        rustix::termios::tcsetattr(&tty, rustix::termios::OptionalActions::Flush, &silent)?;
+        silent.local_modes.remove(termios::LocalModes::ECHO);
+        termios::tcsetattr(&tty, termios::OptionalActions::Flush, &silent).context(context)?;
     }
-    let mut answer = String::new();
-    let read = io::BufRead::read_line(&mut io::BufReader::new(&tty), &mut answer);
+    let answer = line_from(&tty);
     if hidden {
-        rustix::termios::tcsetattr(&tty, rustix::termios::OptionalActions::Flush, &saved)?;
-        writeln!(&tty)?;
+        termios::tcsetattr(&tty, termios::OptionalActions::Flush, &saved).context(context)?;
+        (&tty).write_all(b"\n").context(context)?;
     }
-    read?;
-    Ok(Some(answer.trim_end_matches(['\r', '\n']).to_owned()))
+    Ok(Some(answer?))
+}
+
+/// Reads a line; ends when the user interrupts, which a plain read of a terminal would sit through.
+fn line_from(tty: &std::fs::File) -> Result<String> {
+    const GLANCE: rustix::event::Timespec = rustix::event::Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
+    loop {
+        if interrupt::pending() {
+            return Err(Error::interrupted());
+        }
+        let mut ready = [rustix::event::PollFd::new(tty, rustix::event::PollFlags::IN)];
+        match rustix::event::poll(&mut ready, Some(&GLANCE)) {
+            Ok(0) | Err(rustix::io::Errno::INTR) => {}
+            // A terminal hands out whole lines.
+            _ => break,
+        }
+    }
+    let mut line = String::new();
+    io::BufRead::read_line(&mut io::BufReader::new(tty), &mut line)
+        .context(|| "cannot read from the terminal".to_owned())?;
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 /// Writes text to stdout.
