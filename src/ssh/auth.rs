@@ -1,0 +1,408 @@
+//! Logs in with keys, in ssh's order: those of IdentityFile that the agent holds, the agent's others, the files.
+//!
+//! Each key is offered by its public half first; only when the guest wants it does the agent sign, or is a passphrase
+//! asked for.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use russh::client::{AuthResult, Handle};
+use russh::keys::agent::AgentIdentity;
+use russh::keys::agent::client::AgentClient;
+use russh::keys::signature::Signer as _;
+use russh::keys::ssh_encoding::Encode;
+use russh::keys::ssh_key::private::KeypairData;
+use russh::keys::{Algorithm, HashAlg, PrivateKey, PublicKey, decode_secret_key, load_public_key};
+use russh::{MethodKind, MethodSet, SendError};
+use tokio::net::UnixStream;
+
+use super::config::Config;
+use super::connection::{Asking, Client, Lost};
+use super::host_key::describe;
+use crate::error::{Error, Result};
+use crate::process::Call;
+use crate::settings;
+use crate::ui::{self, Keep};
+
+type Agent = AgentClient<UnixStream>;
+
+/// Logs in.
+///
+/// # Errors
+/// When no key is accepted, or the connection is lost.
+pub async fn log_in(handle: &mut Handle<Client>, config: &Config, lost: &Lost, asking: &Asking) -> Result<()> {
+    let mut login = Login { config, lost, asking, tried: Vec::new(), skipped: Vec::new(), rsa: None };
+    let (mut agent, held) = login.agent(handle).await;
+    let candidates = if config.pubkey { login.candidates(held) } else { Vec::new() };
+    let mut takes = MethodSet::empty();
+    for mut candidate in candidates {
+        match login.offer(handle, &mut candidate, agent.as_mut()).await? {
+            None => {}
+            Some(AuthResult::Success) => return Ok(()),
+            Some(AuthResult::Failure { remaining_methods, partial_success }) => {
+                if partial_success {
+                    ui::trace("ssh: that key is accepted, and the guest wants more");
+                }
+                // Also what a lost connection looks like.
+                if !remaining_methods.contains(&MethodKind::PublicKey) {
+                    takes = remaining_methods;
+                    break;
+                }
+                takes = remaining_methods;
+            }
+        }
+    }
+    if login.tried.is_empty() {
+        // Some guests want nothing; the others say here what they want.
+        match handle.authenticate_none(&config.user).await {
+            Ok(AuthResult::Success) => return Ok(()),
+            Ok(AuthResult::Failure { remaining_methods, .. }) => takes = remaining_methods,
+            Err(_) => {}
+        }
+    }
+    Err(login.refused(&takes))
+}
+
+struct Login<'a> {
+    config: &'a Config,
+    lost: &'a Lost,
+    asking: &'a Asking,
+    /// What was offered, for the error.
+    tried: Vec<String>,
+    /// What was not, and why.
+    skipped: Vec<String>,
+    /// The hash for RSA signatures; asked for once.
+    rsa: Option<Option<HashAlg>>,
+}
+
+/// A key to offer.
+struct Candidate {
+    /// Where it comes from, for people.
+    from: String,
+    key: Key,
+}
+
+enum Key {
+    Agent(Box<AgentIdentity>),
+    File(KeyFile),
+}
+
+/// An IdentityFile.
+struct KeyFile {
+    path: PathBuf,
+    /// Unknown where the file is encrypted as a whole, and there is no `.pub` beside it.
+    public: Option<PublicKey>,
+    secret: Secret,
+}
+
+enum Secret {
+    /// There is only a public half; the agent may hold the other.
+    Absent,
+    Locked(String),
+    Open(Box<PrivateKey>),
+}
+
+impl Login<'_> {
+    /// Connects to the agent, and returns what it holds; no agent, or one that fails, is no reason to stop.
+    async fn agent(&mut self, handle: &Handle<Client>) -> (Option<Agent>, Vec<AgentIdentity>) {
+        let Some(socket) = &self.config.agent else { return (None, Vec::new()) };
+        let held = self.asking.during(async {
+            let mut agent = Agent::connect_uds(socket).await?;
+            if let Some(binding) = handle.agent_session_binding() {
+                // Agents other than OpenSSH's know no constraints, and need no binding.
+                let _ = agent.bind_session(binding, false).await;
+            }
+            let held = agent.request_identities().await?;
+            Ok::<_, russh::keys::Error>((agent, held))
+        });
+        match held.await {
+            Ok((agent, held)) => (Some(agent), held),
+            Err(error) => {
+                self.skip(format!("the agent at '{}': {error}", socket.display()));
+                (None, Vec::new())
+            }
+        }
+    }
+
+    /// Returns the keys in the order in which they are offered.
+    fn candidates(&mut self, held: Vec<AgentIdentity>) -> Vec<Candidate> {
+        let mut files = Vec::new();
+        for path in &self.config.identities {
+            match KeyFile::read(path) {
+                Ok(file) => files.extend(file),
+                Err(why) => self.skip(format!("'{}': {why}", path.display())),
+            }
+        }
+        let (mut first, mut others) = (Vec::new(), Vec::new());
+        for identity in held {
+            let public = identity.public_key();
+            let same = |file: &KeyFile| file.public.as_ref().is_some_and(|own| own.key_data() == public.key_data());
+            let plain = matches!(identity, AgentIdentity::PublicKey { .. });
+            if let Some(at) = files.iter().position(same).filter(|_| plain) {
+                let from = format!("'{}', in the agent", files.remove(at).path.display());
+                first.push(Candidate { from, key: Key::Agent(Box::new(identity)) });
+            } else if !self.config.identities_only {
+                let comment = ui::sanitise(identity.comment().as_bytes(), Keep::Nothing);
+                others
+                    .push(Candidate { from: format!("'{comment}' in the agent"), key: Key::Agent(Box::new(identity)) });
+            }
+        }
+        let files = files.into_iter().filter(|file| !matches!(file.secret, Secret::Absent));
+        let files = files.map(|file| Candidate { from: format!("'{}'", file.path.display()), key: Key::File(file) });
+        first.into_iter().chain(others).chain(files).collect()
+    }
+
+    /// Offers a key; `None` when it could not be.
+    async fn offer(
+        &mut self,
+        handle: &mut Handle<Client>,
+        candidate: &mut Candidate,
+        agent: Option<&mut Agent>,
+    ) -> Result<Option<AuthResult>> {
+        if let Key::File(file @ KeyFile { public: None, .. }) = &mut candidate.key {
+            match file.unlock(self.config) {
+                Ok(key) => file.public = Some(key.public_key().clone()),
+                Err(failure) => return self.excuse(&candidate.from, failure),
+            }
+        }
+        let public = match &candidate.key {
+            Key::Agent(identity) => identity.public_key().into_owned(),
+            Key::File(KeyFile { public: Some(public), .. }) => public.clone(),
+            Key::File(_) => return Ok(None),
+        };
+        let hash = self.hash(handle, &public).await;
+        let algorithm = match public.algorithm() {
+            Algorithm::Rsa { .. } => Algorithm::Rsa { hash },
+            algorithm => algorithm,
+        };
+        let accepted = &self.config.user_key_algorithms;
+        if !accepted.is_empty() && !accepted.contains(&algorithm.to_string()) {
+            self.skip(format!("{}: ssh_config's PubkeyAcceptedAlgorithms lacks {algorithm}", candidate.from));
+            return Ok(None);
+        }
+        let shown = format!("{} ({})", describe(&public), candidate.from);
+        ui::trace(&format!("ssh: offering {shown}"));
+        self.tried.push(shown);
+        let user = &self.config.user;
+        let certificate = match &candidate.key {
+            Key::Agent(identity) => match &**identity {
+                AgentIdentity::Certificate { certificate, .. } => Some(certificate.clone()),
+                AgentIdentity::PublicKey { .. } => None,
+            },
+            Key::File(_) => None,
+        };
+        let mut pen = Pen { key: &mut candidate.key, agent, config: self.config, asking: self.asking };
+        let answer = match certificate {
+            Some(certificate) => handle.authenticate_certificate_with(user, certificate, hash, &mut pen).await,
+            None => handle.authenticate_publickey_with(user, public, hash, &mut pen).await,
+        };
+        match answer {
+            Ok(answer) => Ok(Some(answer)),
+            Err(failure) => self.excuse(&candidate.from, failure),
+        }
+    }
+
+    /// Notes why a key cannot be used, unless that ends it all.
+    fn excuse(&mut self, from: &str, failure: Unsigned) -> Result<Option<AuthResult>> {
+        match failure {
+            Unsigned::Skip(why) => {
+                self.skip(format!("{from}: {why}"));
+                Ok(None)
+            }
+            Unsigned::Stop(error) => Err(error),
+            Unsigned::Lost => {
+                Ok(Some(AuthResult::Failure { remaining_methods: MethodSet::empty(), partial_success: false }))
+            }
+        }
+    }
+
+    /// Returns the hash for a signature with this key: the best that the guest takes; a guest that does not say takes
+    /// SHA-2, unless it is older than any that matters.
+    async fn hash(&mut self, handle: &Handle<Client>, key: &PublicKey) -> Option<HashAlg> {
+        if !key.algorithm().is_rsa() {
+            return None;
+        }
+        if self.rsa.is_none() {
+            let best = handle.best_supported_rsa_hash().await.ok().flatten();
+            self.rsa = Some(best.unwrap_or(Some(HashAlg::Sha512)));
+        }
+        self.rsa.flatten()
+    }
+
+    fn skip(&mut self, what: String) {
+        ui::trace(&format!("ssh: skipping {what}"));
+        self.skipped.push(what);
+    }
+
+    fn refused(&self, takes: &MethodSet) -> Error {
+        let guest = self.config.shown();
+        let mut error = match self.lost.get() {
+            Some(why) => Error::unreachable(format!("cannot log in to guest {guest}: {why}")),
+            None => Error::unreachable(format!("guest {guest} does not let user '{}' in", self.config.user)),
+        };
+        if self.tried.is_empty() {
+            error = error.hint("there was no key to offer");
+        }
+        for key in &self.tried {
+            error = error.hint(format!("offered {key}"));
+        }
+        for key in &self.skipped {
+            error = error.hint(format!("skipped {key}"));
+        }
+        let takes: Vec<&str> = takes.iter().map(Into::into).collect();
+        if !takes.is_empty() && !takes.contains(&"publickey") {
+            error = error.hint(format!("the guest takes {}, and git-banger has only keys", takes.join(", ")));
+        }
+        if self.lost.get().is_some() && self.tried.len() > 1 {
+            error = error.hint(format!(
+                "each offer counts: name the right key for '{}' in ~/.ssh/config, with 'IdentitiesOnly yes'",
+                self.config.name
+            ));
+        } else if takes.contains(&"publickey") {
+            error = error.hint(format!("let one of your keys in: ssh-copy-id {}", self.config.name));
+        }
+        error
+    }
+}
+
+impl KeyFile {
+    /// Reads a file; `None` when there is none, nor a public half beside it.
+    fn read(path: &Path) -> Result<Option<KeyFile>, String> {
+        let beside = || {
+            let mut name = path.as_os_str().to_owned();
+            name.push(".pub");
+            load_public_key(PathBuf::from(name)).ok()
+        };
+        let absent = |public| Some(KeyFile { path: path.to_owned(), public: Some(public), secret: Secret::Absent });
+        let text = match fs::read(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(beside().and_then(absent)),
+            Err(error) => return Err(error.to_string()),
+        };
+        let text = String::from_utf8(text).map_err(|_| "it is not a private key".to_owned())?;
+        if let Ok(public) = PublicKey::from_openssh(text.trim()) {
+            return Ok(absent(public));
+        }
+        let metadata = fs::metadata(path).map_err(|error| error.to_string())?;
+        if metadata.uid() == rustix::process::getuid().as_raw() && metadata.mode() & 0o077 != 0 {
+            return Err(format!("others can read it: chmod 600 '{}'", path.display()));
+        }
+        let (public, secret) = match (PrivateKey::from_openssh(&text), decode_secret_key(&text, None)) {
+            (Ok(key), _) if key.is_encrypted() => (Some(key.public_key().clone()), Secret::Locked(text)),
+            (_, Ok(key)) => (Some(key.public_key().clone()), Secret::Open(Box::new(key))),
+            (_, Err(_)) if text.contains("ENCRYPTED") => (beside(), Secret::Locked(text)),
+            (_, Err(error)) => return Err(error.to_string()),
+        };
+        Ok(Some(KeyFile { path: path.to_owned(), public, secret }))
+    }
+
+    /// Returns the private key; asks for the passphrase when it needs one.
+    fn unlock(&mut self, config: &Config) -> Result<&PrivateKey, Unsigned> {
+        if let Secret::Locked(text) = &self.secret {
+            let mut again = "";
+            let mut left = config.prompts;
+            let key = loop {
+                if left == 0 {
+                    return Err(Unsigned::Skip("wrong passphrase".to_owned()));
+                }
+                left -= 1;
+                let prompt = format!("{again}passphrase for key '{}': ", self.path.display());
+                let passphrase = passphrase(config, &prompt)?;
+                // Whatever a wrong one makes of the bytes, it is a wrong one: the errors differ by format.
+                match decode_secret_key(text, Some(&passphrase)) {
+                    Ok(key) => break key,
+                    Err(_) => again = "wrong passphrase; ",
+                }
+            };
+            self.secret = Secret::Open(Box::new(key));
+        }
+        match &self.secret {
+            Secret::Open(key) => Ok(key),
+            _ => Err(Unsigned::Skip("there is no private half".to_owned())),
+        }
+    }
+}
+
+/// Asks for a passphrase, as ssh does (ssh(1), SSH_ASKPASS).
+fn passphrase(config: &Config, prompt: &str) -> Result<String, Unsigned> {
+    let skip = |why: &str| Unsigned::Skip(format!("it needs a passphrase, {why}"));
+    if config.batch {
+        return Err(skip("and ssh_config sets BatchMode"));
+    }
+    let askpass = settings::env("SSH_ASKPASS");
+    let require = settings::env("SSH_ASKPASS_REQUIRE").unwrap_or_default();
+    let display = settings::env("DISPLAY").or_else(|| settings::env("WAYLAND_DISPLAY")).is_some();
+    let first = require == "force" || (require == "prefer" && display);
+    if !first && let Some(typed) = ui::ask(prompt, true).map_err(Unsigned::Stop)? {
+        return Ok(typed);
+    }
+    match askpass {
+        Some(program) if first || (display && require != "never") => {
+            let call = Call::new("sh").args(["-c", "exec \"$0\" \"$1\""]).arg(program).arg(prompt);
+            let answer = call.stdout().map_err(|error| Unsigned::Skip(error.to_string()))?;
+            let answer = String::from_utf8(answer).map_err(|_| skip("and SSH_ASKPASS gave none"))?;
+            Ok(answer.trim_end_matches(['\r', '\n']).to_owned())
+        }
+        _ => Err(skip("and there is no terminal to ask on: use an agent (ssh-add), or SSH_ASKPASS")),
+    }
+}
+
+/// Why there is no signature.
+enum Unsigned {
+    /// This key cannot be used; another may.
+    Skip(String),
+    /// Nothing else is to be tried.
+    Stop(Error),
+    /// The connection is gone.
+    Lost,
+}
+
+impl From<SendError> for Unsigned {
+    fn from(_: SendError) -> Self {
+        Unsigned::Lost
+    }
+}
+
+/// Signs with a key, wherever it is.
+struct Pen<'a> {
+    key: &'a mut Key,
+    agent: Option<&'a mut Agent>,
+    config: &'a Config,
+    asking: &'a Asking,
+}
+
+impl russh::Signer for Pen<'_> {
+    type Error = Unsigned;
+
+    async fn auth_sign(
+        &mut self,
+        _: &AgentIdentity,
+        hash: Option<HashAlg>,
+        data: Vec<u8>,
+    ) -> Result<Vec<u8>, Unsigned> {
+        match (&mut *self.key, &mut self.agent) {
+            (Key::File(file), _) => {
+                let key = file.unlock(self.config)?;
+                sign(key, hash, data).map_err(|error| Unsigned::Skip(error.to_string()))
+            }
+            (Key::Agent(identity), Some(agent)) => {
+                let signed = self.asking.during(agent.sign_request(identity, hash, data)).await;
+                signed.map_err(|error| Unsigned::Skip(format!("the agent does not sign: {error}")))
+            }
+            (Key::Agent(_), None) => Err(Unsigned::Skip("the agent is gone".to_owned())),
+        }
+    }
+}
+
+/// Appends a signature to what was signed, as the protocol wants it (RFC 4252, section 7).
+fn sign(key: &PrivateKey, hash: Option<HashAlg>, mut data: Vec<u8>) -> Result<Vec<u8>, russh::keys::Error> {
+    let signature = match key.key_data() {
+        KeypairData::Rsa(key) => (key, hash).try_sign(&data),
+        key => key.try_sign(&data),
+    };
+    let signature = signature.map_err(russh::keys::ssh_key::Error::from)?;
+    signature.encode_prefixed(&mut data)?;
+    Ok(data)
+}

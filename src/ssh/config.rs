@@ -1,0 +1,503 @@
+//! A destination, resolved as the user's own `ssh` would.
+//!
+//! `ssh -G` does the reading of ssh_config: no crate does `Match` right. What ssh would obey and this program does not
+//! is refused or warned about here, never ignored in silence.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+use crate::process::{self, Call};
+use crate::settings;
+use crate::ui::{self, Keep};
+
+/// For connection and authentication together, without the time a user takes to answer.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+/// Where ssh_config asks for no keepalives; without any, a guest that is gone is waited for in vain.
+const ALIVE_INTERVAL: Duration = Duration::from_secs(15);
+/// Mean something to a shell, or in ssh_config's own expansions; ssh refuses most of them too.
+const FORBIDDEN: &str = "'`\"$\\;&<>|(){}";
+
+/// Where SSH finds a guest, as the user named it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Destination {
+    /// The user, where one was named.
+    pub user: Option<String>,
+    /// The host, or a name for ssh_config; IPv6 without its brackets.
+    pub host: String,
+    /// The port, where one was named.
+    pub port: Option<u16>,
+    /// Read in place of ~/.ssh/config.
+    pub ssh_config: Option<PathBuf>,
+}
+
+impl Destination {
+    /// Parses `ssh://[user@]host[:port][/path]` or `[user@]host[:port]`; returns the path too.
+    ///
+    /// A path is absolute, but `/~/x` means `x` in the home folder, as git reads it.
+    ///
+    /// # Errors
+    /// When it has another form, or ssh could take the user or the host for an option.
+    pub fn parse_url(url: &str) -> Result<(Destination, Option<String>)> {
+        let shown = ui::path(url.as_bytes());
+        let wrong = |why: &str| {
+            Error::usage(format!("cannot use {shown} as an SSH destination: {why}"))
+                .hint("[user@]host[:port] or ssh://[user@]host[:port][/path]")
+        };
+        let (authority, path) = match url.strip_prefix("ssh://") {
+            Some(rest) => match rest.find('/') {
+                Some(slash) => (&rest[..slash], &rest[slash..]),
+                None => (rest, ""),
+            },
+            None if url.contains('/') => return Err(wrong("a path needs the form ssh://")),
+            None => (url, ""),
+        };
+        let (user, host) = match authority.rsplit_once('@') {
+            Some((user, host)) => (Some(user), host),
+            None => (None, authority),
+        };
+        let (host, port) = match host.strip_prefix('[').and_then(|host| host.split_once(']')) {
+            Some((host, "")) => (host, None),
+            Some((host, rest)) => (host, Some(rest.strip_prefix(':').ok_or_else(|| wrong("bad brackets"))?)),
+            None => match host.split_once(':') {
+                Some((_, port)) if port.contains(':') => return Err(wrong("an IPv6 address needs brackets")),
+                Some((host, port)) => (host, Some(port)),
+                None => (host, None),
+            },
+        };
+        for (what, name) in [("host", Some(host)), ("user", user)] {
+            let Some(name) = name else { continue };
+            let forbidden = |c: char| c.is_control() || c.is_whitespace() || FORBIDDEN.contains(c);
+            if name.is_empty() || name.starts_with('-') || name.contains(forbidden) {
+                return Err(wrong(&format!("bad {what} name")));
+            }
+        }
+        let port = match port.map(str::parse) {
+            None => None,
+            Some(Ok(0) | Err(_)) => return Err(wrong("bad port")),
+            Some(Ok(port)) => Some(port),
+        };
+        let path = decode(path).filter(|path| !path.contains(char::is_control)).ok_or_else(|| wrong("bad path"))?;
+        let path = match path.as_str() {
+            "" | "/" => None,
+            path if path.starts_with("/~") => Some(path[1..].to_owned()),
+            path => Some(path.to_owned()),
+        };
+        Ok((Destination { user: user.map(str::to_owned), host: host.to_owned(), port, ssh_config: None }, path))
+    }
+}
+
+/// Returns a URL's path with each `%XX` as the byte it stands for.
+fn decode(path: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(path.len());
+    let mut rest = path.bytes();
+    while let Some(byte) = rest.next() {
+        if byte != b'%' {
+            bytes.push(byte);
+            continue;
+        }
+        let mut digit = || char::from(rest.next()?).to_digit(16);
+        bytes.push(u8::try_from(digit()? * 16 + digit()?).ok()?);
+    }
+    String::from_utf8(bytes).ok()
+}
+
+/// What to do about a host key that is not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strict {
+    /// Refuse.
+    Yes,
+    /// Ask on a terminal, else refuse.
+    Ask,
+    /// Take it and remember it; refuse one that has changed.
+    AcceptNew,
+    /// Take any, with a warning for one that has changed.
+    No,
+}
+
+/// Which addresses of a host are tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// All.
+    Any,
+    /// IPv4 only.
+    V4,
+    /// IPv6 only.
+    V6,
+}
+
+/// What ssh_config says about a destination.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The host as the user named it; for messages.
+    pub name: String,
+    /// HostName
+    pub host: String,
+    /// Port
+    pub port: u16,
+    /// User
+    pub user: String,
+    /// AddressFamily
+    pub family: Family,
+    /// BindAddress
+    pub bind_address: Option<String>,
+    /// ConnectTimeout
+    pub connect_timeout: Duration,
+    /// ServerAliveInterval
+    pub alive_interval: Duration,
+    /// ServerAliveCountMax
+    pub alive_count: u32,
+    /// Compression
+    pub compression: bool,
+    /// RekeyLimit: bytes and time, where one is set.
+    pub rekey: (Option<usize>, Option<Duration>),
+    /// BatchMode: nothing may be asked.
+    pub batch: bool,
+    /// Ciphers
+    pub ciphers: Vec<String>,
+    /// KexAlgorithms
+    pub kex: Vec<String>,
+    /// MACs
+    pub macs: Vec<String>,
+    /// HostKeyAlgorithms
+    pub host_key_algorithms: Vec<String>,
+    /// PubkeyAcceptedAlgorithms
+    pub user_key_algorithms: Vec<String>,
+    /// HostKeyAlias
+    pub alias: Option<String>,
+    /// StrictHostKeyChecking
+    pub strict: Strict,
+    /// HashKnownHosts
+    pub hash_known_hosts: bool,
+    /// UserKnownHostsFile; the first is where a new key goes.
+    pub known_hosts: Vec<PathBuf>,
+    /// GlobalKnownHostsFile
+    pub global_known_hosts: Vec<PathBuf>,
+    /// RevokedHostKeys
+    pub revoked_host_keys: Option<PathBuf>,
+    /// IdentityFile
+    pub identities: Vec<PathBuf>,
+    /// IdentitiesOnly
+    pub identities_only: bool,
+    /// The agent's socket: IdentityAgent, else SSH_AUTH_SOCK.
+    pub agent: Option<PathBuf>,
+    /// PubkeyAuthentication
+    pub pubkey: bool,
+    /// NumberOfPasswordPrompts
+    pub prompts: u32,
+}
+
+impl Config {
+    /// Asks `ssh -G` what holds for the destination.
+    ///
+    /// # Errors
+    /// When there is no `ssh`, its configuration is wrong, or asks for what this program cannot do.
+    pub fn resolve(to: &Destination) -> Result<Config> {
+        if process::find("ssh").is_err() {
+            return Err(Error::unreachable(format!("cannot look up '{}': 'ssh' is not on PATH", to.host))
+                .hint("install the OpenSSH client, which reads ssh_config: apt install openssh-client"));
+        }
+        // ssh takes '~' from the password file, whatever HOME says; ControlPath is the option that shows what it took.
+        let mut call = Call::new("ssh").args(["-G", "-T", "-o", "ControlPath=~/"]);
+        if let Some(file) = &to.ssh_config {
+            call = call.arg("-F").arg(file);
+        }
+        if let Some(port) = to.port {
+            call = call.arg("-p").arg(port.to_string());
+        }
+        if let Some(user) = &to.user {
+            call = call.arg("-l").arg(user);
+        }
+        let output = call.arg("--").arg(&to.host).run()?;
+        if output.code != Some(0) {
+            return Err(Error::unreachable(format!("cannot look up '{}'", to.host)).source(output.failure("ssh -G")));
+        }
+        let options = Options::parse(&String::from_utf8_lossy(&output.stdout));
+        options.refuse_unsupported(&to.host)?;
+        Config::new(&to.host, &options)
+    }
+
+    fn new(name: &str, options: &Options) -> Result<Config> {
+        let host = options.word("hostname").trim_matches(['[', ']']).to_lowercase();
+        let home = options.word("controlpath").trim_end_matches('/').to_owned();
+        let tokens = Tokens { name, host: &host, options, home: &home };
+        let mut identities = Vec::new();
+        for file in options.all("identityfile").filter(|file| *file != "none") {
+            let file = PathBuf::from(tokens.expand(file)?);
+            if !identities.contains(&file) {
+                identities.push(file);
+            }
+        }
+        let agent = match options.one("identityagent") {
+            Some("none") => None,
+            None | Some("SSH_AUTH_SOCK") => settings::env("SSH_AUTH_SOCK").map(PathBuf::from),
+            Some(socket) => match socket.strip_prefix('$').filter(|name| !name.starts_with('{')) {
+                Some(variable) => settings::env(variable).map(PathBuf::from),
+                None => Some(PathBuf::from(tokens.expand(socket)?)),
+            },
+        };
+        let revoked = options.set("revokedhostkeys").map(|file| tokens.expand(file)).transpose()?;
+        let seconds = |key| options.number(key).filter(|&seconds| seconds > 0).map(Duration::from_secs);
+        let mut rekey = options.word("rekeylimit").split(' ').map(|limit| limit.parse().unwrap_or(0));
+        let mut limit = || rekey.next().filter(|&limit: &u64| limit > 0);
+        Ok(Config {
+            port: options.number("port").and_then(|port| u16::try_from(port).ok()).unwrap_or(22),
+            user: options.word("user").to_owned(),
+            family: match options.word("addressfamily") {
+                "inet" => Family::V4,
+                "inet6" => Family::V6,
+                _ => Family::Any,
+            },
+            bind_address: options.set("bindaddress").map(str::to_owned),
+            connect_timeout: seconds("connecttimeout").unwrap_or(CONNECT_TIMEOUT),
+            alive_interval: seconds("serveraliveinterval").unwrap_or(ALIVE_INTERVAL),
+            alive_count: options.number("serveralivecountmax").and_then(|count| u32::try_from(count).ok()).unwrap_or(3),
+            compression: options.flag("compression"),
+            rekey: (limit().and_then(|bytes| usize::try_from(bytes).ok()), limit().map(Duration::from_secs)),
+            batch: options.flag("batchmode"),
+            ciphers: options.list("ciphers"),
+            kex: options.list("kexalgorithms"),
+            macs: options.list("macs"),
+            host_key_algorithms: options.list("hostkeyalgorithms"),
+            user_key_algorithms: options.list("pubkeyacceptedalgorithms"),
+            alias: options.set("hostkeyalias").map(str::to_owned),
+            strict: match options.word("stricthostkeychecking") {
+                "true" | "yes" => Strict::Yes,
+                "accept-new" => Strict::AcceptNew,
+                "false" | "no" | "off" => Strict::No,
+                _ => Strict::Ask,
+            },
+            hash_known_hosts: options.flag("hashknownhosts"),
+            known_hosts: files(options.word("userknownhostsfile")),
+            global_known_hosts: files(options.word("globalknownhostsfile")),
+            revoked_host_keys: revoked.map(PathBuf::from),
+            identities,
+            identities_only: options.flag("identitiesonly"),
+            agent,
+            pubkey: options.word("pubkeyauthentication") != "false",
+            prompts: options.number("numberofpasswordprompts").and_then(|count| u32::try_from(count).ok()).unwrap_or(3),
+            name: name.to_owned(),
+            host,
+        })
+    }
+
+    /// Returns the guest for a message: as the user named it, and where that is.
+    pub fn shown(&self) -> String {
+        format!("'{}' ({} port {})", self.name, self.host, self.port)
+    }
+}
+
+/// The answer of `ssh -G`: keys in lower case, in order.
+struct Options(Vec<(String, String)>);
+
+impl Options {
+    fn parse(text: &str) -> Options {
+        let pairs = text.lines().map(|line| line.split_once(' ').unwrap_or((line, "")));
+        Options(pairs.map(|(key, value)| (key.to_lowercase(), value.to_owned())).collect())
+    }
+
+    fn all<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter(move |(name, _)| name == key).map(|(_, value)| value.as_str())
+    }
+
+    fn one<'a>(&'a self, key: &'a str) -> Option<&'a str> {
+        self.all(key).next()
+    }
+
+    /// Returns the value, unless it says that there is none.
+    fn set<'a>(&'a self, key: &'a str) -> Option<&'a str> {
+        self.one(key).filter(|value| !matches!(*value, "" | "none"))
+    }
+
+    fn word<'a>(&'a self, key: &'a str) -> &'a str {
+        self.one(key).unwrap_or_default()
+    }
+
+    fn number(&self, key: &str) -> Option<u64> {
+        self.word(key).parse().ok()
+    }
+
+    fn flag(&self, key: &str) -> bool {
+        matches!(self.word(key), "yes" | "true")
+    }
+
+    fn list(&self, key: &str) -> Vec<String> {
+        self.word(key).split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect()
+    }
+
+    /// Refuses what would lead elsewhere when ignored, and warns of what would only fail to help.
+    fn refuse_unsupported(&self, name: &str) -> Result<()> {
+        for option in ["ProxyJump", "ProxyCommand"] {
+            if let Some(value) = self.set(&option.to_lowercase()) {
+                let value = ui::sanitise(value.as_bytes(), Keep::Nothing);
+                return Err(Error::unreachable(format!(
+                    "cannot reach guest '{name}': ssh_config sets '{option} {value}', which is not supported yet"
+                ))
+                .hint(format!(
+                    "forward a port in another terminal, and name that one: ssh -N -L 2222:localhost:22 {name}"
+                )));
+            }
+        }
+        for option in ["KnownHostsCommand", "CertificateFile", "PKCS11Provider"] {
+            if self.set(&option.to_lowercase()).is_some() {
+                ui::warn(&format!(
+                    "ssh_config sets {option} for '{name}', which is not supported yet and has no effect"
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Splits a list of files that ssh prints without quotes: where a name with blanks exists, it is one name.
+fn files(list: &str) -> Vec<PathBuf> {
+    let words: Vec<&str> = list.split(' ').filter(|word| !word.is_empty() && *word != "none").collect();
+    let mut files = Vec::new();
+    let mut start = 0;
+    while start < words.len() {
+        let longest = (start + 1..=words.len()).rev().find(|&end| Path::new(&words[start..end].join(" ")).exists());
+        let end = longest.unwrap_or(start + 1);
+        files.push(PathBuf::from(words[start..end].join(" ")));
+        start = end;
+    }
+    files
+}
+
+/// What `%x`, `~` and `${VAR}` stand for in the options that `ssh -G` leaves as they are (ssh_config(5), TOKENS).
+struct Tokens<'a> {
+    name: &'a str,
+    host: &'a str,
+    home: &'a str,
+    options: &'a Options,
+}
+
+impl Tokens<'_> {
+    fn expand(&self, text: &str) -> Result<String> {
+        let wrong = |what: &str| {
+            Error::unreachable(format!(
+                "cannot expand '{what}' in {}, which ssh_config sets for '{}'",
+                ui::path(text.as_bytes()),
+                self.name
+            ))
+        };
+        let mut out = String::new();
+        let mut rest = text;
+        if let Some(below) = text.strip_prefix("~/") {
+            out.push_str(self.home);
+            out.push('/');
+            rest = below;
+        }
+        while let Some(at) = rest.find(['%', '$']) {
+            out.push_str(&rest[..at]);
+            rest = &rest[at..];
+            if let Some(variable) = rest.strip_prefix("${") {
+                let (variable, after) = variable.split_once('}').ok_or_else(|| wrong(rest))?;
+                let value = settings::env(variable).and_then(|value| value.into_string().ok());
+                out.push_str(&value.ok_or_else(|| wrong(&format!("${{{variable}}}")))?);
+                rest = after;
+            } else if let Some(after) = rest.strip_prefix('%') {
+                let token = after.chars().next().ok_or_else(|| wrong("%"))?;
+                out.push_str(&self.token(token).ok_or_else(|| wrong(&format!("%{token}")))?);
+                rest = &after[token.len_utf8()..];
+            } else {
+                out.push('$');
+                rest = &rest[1..];
+            }
+        }
+        out.push_str(rest);
+        Ok(out)
+    }
+
+    fn token(&self, token: char) -> Option<String> {
+        Some(match token {
+            '%' => "%".to_owned(),
+            'd' => self.home.to_owned(),
+            'h' => self.host.to_owned(),
+            'i' => rustix::process::getuid().as_raw().to_string(),
+            'k' => self.options.set("hostkeyalias").unwrap_or(self.name).to_owned(),
+            'n' => self.name.to_owned(),
+            'p' => self.options.word("port").to_owned(),
+            'r' => self.options.word("user").to_owned(),
+            'u' => settings::env("USER")?.into_string().ok()?,
+            _ => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(url: &str) -> Option<(Option<String>, String, Option<u16>, Option<String>)> {
+        let (to, path) = Destination::parse_url(url).ok()?;
+        Some((to.user, to.host, to.port, path))
+    }
+
+    #[test]
+    fn a_destination_is_read_as_git_reads_it() {
+        let of = |user: Option<&str>, host: &str, port, path: Option<&str>| {
+            Some((user.map(str::to_owned), host.to_owned(), port, path.map(str::to_owned)))
+        };
+        assert_eq!(parsed("dev"), of(None, "dev", None, None));
+        assert_eq!(parsed("me@dev:2222"), of(Some("me"), "dev", Some(2222), None));
+        assert_eq!(parsed("[::1]:22"), of(None, "::1", Some(22), None));
+        assert_eq!(parsed("me@[fe80::1%eth0]"), of(Some("me"), "fe80::1%eth0", None, None));
+        assert_eq!(parsed("ssh://me@dev:22/srv/a%20b"), of(Some("me"), "dev", Some(22), Some("/srv/a b")));
+        assert_eq!(parsed("ssh://dev/~/work"), of(None, "dev", None, Some("~/work")));
+        assert_eq!(parsed("ssh://[::1]/"), of(None, "::1", None, None));
+    }
+
+    #[test]
+    fn a_destination_that_ssh_could_misread_is_refused() {
+        let bad = [
+            "",
+            "-oProxyCommand=x",
+            "me@-x",
+            "-l@x",
+            "@x",
+            "a b",
+            "a\tb",
+            "a\u{1}",
+            "x:0",
+            "x:99999",
+            "x:",
+            "x:path",
+            "::1",
+            "[::1",
+            "[::1]x",
+            "x/y",
+            "$(x)",
+            "a;b",
+            "http://x/",
+            "ssh://",
+            "ssh:///x",
+            "ssh://x/%0a",
+            "ssh://x/%zz",
+        ];
+        for url in bad {
+            assert_eq!(parsed(url), None, "{url}");
+        }
+    }
+
+    #[test]
+    fn names_of_files_with_blanks_are_found_where_they_exist() {
+        let folder = tempfile::tempdir().unwrap();
+        let known = folder.path().join("known hosts");
+        std::fs::write(&known, "").unwrap();
+        let list = format!("/no/such {} /none", known.display());
+        assert_eq!(files(&list), [Path::new("/no/such"), known.as_path(), Path::new("/none")]);
+    }
+
+    #[test]
+    fn tokens_stand_for_what_ssh_config_says() {
+        let options = Options::parse("user me\nport 2222\nhostkeyalias none\n");
+        let tokens = Tokens { name: "dev", host: "dev.example", home: "/home/me", options: &options };
+        assert_eq!(
+            tokens.expand("~/.ssh/%n-%h-%p-%r-%d-%k%%").unwrap(),
+            "/home/me/.ssh/dev-dev.example-2222-me-/home/me-dev%"
+        );
+        assert_eq!(tokens.expand("a$b~").unwrap(), "a$b~");
+        assert!(tokens.expand("%z").is_err());
+        assert!(tokens.expand("${NO_SUCH_VARIABLE_HERE}").is_err());
+    }
+}

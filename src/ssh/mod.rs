@@ -1,0 +1,98 @@
+//! Reaches a guest by SSH, in this process; the only folder that names russh and tokio.
+//!
+//! Its face blocks. Behind it one thread drives all that happens on the connection, so that the guest is answered
+//! whatever the rest of the program is busy with.
+
+mod auth;
+mod channel;
+mod config;
+mod connection;
+mod host_key;
+mod spool;
+mod transport;
+
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::oneshot;
+
+use crate::error::{Error, Result};
+use crate::interrupt;
+
+pub use channel::{Call, Exit, Running, into_error};
+pub use config::Destination;
+use connection::{Session, interrupted};
+
+/// A connection to a guest.
+pub struct Connection {
+    session: Arc<Session>,
+    driver: Driver,
+}
+
+impl Connection {
+    /// Connects to a guest; may ask on the terminal for trust in a host key, or for a passphrase.
+    ///
+    /// From here on an interrupt does not end the process, but the call that is under way.
+    ///
+    /// # Errors
+    /// When the guest is not reached, not trusted, or does not let us in.
+    pub fn open(to: &Destination) -> Result<Connection> {
+        interrupt::watch();
+        let config = config::Config::resolve(to)?;
+        let driver = Driver::start().map_err(|error| Error::refused("cannot start a thread").source(error))?;
+        let session = driver.runtime.block_on(Session::open(config))?;
+        Ok(Connection { session: Arc::new(session), driver })
+    }
+
+    /// Starts a call; several may run at once.
+    ///
+    /// # Errors
+    /// When the guest does not run it, or the connection is lost.
+    pub fn exec(&self, call: Call) -> Result<Running> {
+        let runtime = &self.driver.runtime;
+        runtime.block_on(async {
+            tokio::select! {
+                running = channel::start(Arc::clone(&self.session), runtime, call) => running,
+                () = interrupted() => Err(Error::interrupted()),
+            }
+        })
+    }
+
+    /// Ends the connection.
+    pub fn close(self) {
+        self.driver.runtime.block_on(self.session.close());
+    }
+}
+
+/// The thread that drives the connection; it ends, and everything on it, when this is dropped.
+struct Driver {
+    runtime: Handle,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Driver {
+    fn start() -> std::io::Result<Driver> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let handle = runtime.handle().clone();
+        let (stop, stopped) = oneshot::channel();
+        let thread = thread::Builder::new().name("ssh".to_owned()).spawn(move || {
+            // Ends when the sender is dropped, too.
+            let _ = runtime.block_on(stopped);
+            // A look-up of a name may still hang in the system's resolver.
+            runtime.shutdown_background();
+        })?;
+        Ok(Driver { runtime: handle, stop: Some(stop), thread: Some(thread) })
+    }
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.stop = None;
+        if let Some(thread) = self.thread.take() {
+            // A panic there has been reported there.
+            let _ = thread.join();
+        }
+    }
+}
