@@ -2,4 +2,6 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests set up the world that the program runs in")]
 
+mod guests;
 mod scripts;
+mod support;

@@ -1,0 +1,187 @@
+//! The host as tests see it: a repository that nothing of the real user's configuration reaches.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use super::guest::{TestGuest, VM};
+use super::{Fingerprint, fingerprint, git_dates, path_with, run_git, write_file};
+
+/// What the host's repository is called, and so the workspace in the guest.
+pub const REPO: &str = "repo";
+
+/// A host: a home with a repository in it, which knows one guest as [`VM`].
+pub struct Host {
+    root: TempDir,
+}
+
+/// How a run of git-banger ended; ids of objects read `<id>` in it, and the folder of the test `<root>`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ran {
+    /// The exit code; `None` when a signal ended it.
+    pub code: Option<i32>,
+    /// What it wrote to stdout.
+    pub stdout: String,
+    /// What it wrote to stderr.
+    pub stderr: String,
+}
+
+impl Host {
+    /// Makes an empty repository, on the branch main without a commit, that knows the guest as [`VM`].
+    pub fn empty(guest: &TestGuest) -> Host {
+        Self::with_format(guest, "sha1")
+    }
+
+    /// As [`Host::empty`], with the given object format.
+    pub fn with_format(guest: &TestGuest, format: &str) -> Host {
+        let root = tempfile::Builder::new().prefix("git-banger-host-").tempdir().unwrap();
+        for name in ["home", "tmp", REPO] {
+            fs::create_dir(root.path().join(name)).unwrap();
+        }
+        let host = Host { root };
+        host.git(&["init", "-q", "-b", "main", "--object-format", format]);
+        host.git(&["config", "user.name", "Host"]);
+        host.git(&["config", "user.email", "host@example.org"]);
+        host.git(&["config", "banger.sshConfig", guest.ssh_config().to_str().unwrap()]);
+        host
+    }
+
+    /// Makes a repository with one commit: `a`, `b`, `run` (executable), `folder/c`, a `.gitignore` that ignores `*.o`.
+    pub fn new(guest: &TestGuest) -> Host {
+        let host = Self::empty(guest);
+        host.write("a", lines("a"));
+        host.write("b", lines("b"));
+        host.write("folder/c", lines("c"));
+        host.write("run", "#!/bin/sh\n");
+        super::set_mode(&host.file("run"), 0o755);
+        host.write(".gitignore", "*.o\n");
+        host.commit("first");
+        host
+    }
+
+    /// Returns a folder of the host: `home`, `tmp`, or one that a test makes.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.root.path().join(name)
+    }
+
+    /// Returns the top of the repository.
+    pub fn repo(&self) -> PathBuf {
+        self.path(REPO)
+    }
+
+    /// Returns a file of the repository.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.repo().join(name)
+    }
+
+    /// Writes a file of the repository.
+    pub fn write(&self, name: &str, text: impl AsRef<[u8]>) {
+        write_file(&self.file(name), text.as_ref());
+    }
+
+    /// Reads a file of the repository.
+    pub fn read(&self, name: &str) -> String {
+        let path = self.file(name);
+        fs::read_to_string(&path).unwrap_or_else(|error| panic!("cannot read {path:?}: {error}"))
+    }
+
+    /// Runs git in the repository; returns its stdout, without the last newline.
+    pub fn git(&self, args: &[&str]) -> String {
+        let mut command = Command::new("git");
+        command.env_clear().envs(self.env()).current_dir(self.repo());
+        run_git(command, args)
+    }
+
+    /// Commits everything in the repository.
+    pub fn commit(&self, message: &str) {
+        self.git(&["add", "-A"]);
+        self.git(&["commit", "-qm", message]);
+    }
+
+    /// Returns git-banger, ready to run in the repository.
+    pub fn banger<A: AsRef<OsStr>>(&self, args: &[A]) -> assert_cmd::Command {
+        let mut command = assert_cmd::Command::new(env!("CARGO_BIN_EXE_git-banger"));
+        command.env_clear().envs(self.env()).current_dir(self.repo()).args(args);
+        command
+    }
+
+    /// Runs git-banger in the repository.
+    pub fn run<A: AsRef<OsStr>>(&self, args: &[A]) -> Ran {
+        self.ran(&mut self.banger(args))
+    }
+
+    /// Runs git-banger as it was made ready.
+    pub fn ran(&self, command: &mut assert_cmd::Command) -> Ran {
+        let output = command.output().unwrap();
+        let text = |bytes| self.plain(&String::from_utf8_lossy(bytes));
+        Ran { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
+    }
+
+    /// Runs git-banger, which must succeed; returns its stdout as it is.
+    pub fn stdout<A: AsRef<OsStr> + std::fmt::Debug>(&self, args: &[A]) -> Vec<u8> {
+        let output = self.banger(args).output().unwrap();
+        assert!(output.status.success(), "git banger {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    }
+
+    /// Prepares the guest, which must succeed.
+    pub fn prepare(&self) {
+        self.stdout(&["prepare", VM]);
+    }
+
+    /// Returns bytes, modes and times of everything in the repository.
+    pub fn fingerprint(&self) -> Fingerprint {
+        fingerprint(&self.repo())
+    }
+
+    /// Returns bytes, modes and times of what git-banger must leave alone below `.git`: everything but objects, its own
+    /// refs, and the times of folders, which temporary files change.
+    pub fn standing(&self) -> Fingerprint {
+        let git = self.file(".git");
+        let own = ["objects", "refs/banger", "refs/worktree", "logs/refs/banger", "logs/refs/worktree", "packed-refs"];
+        fingerprint(&git).files_only().without(&own.map(|name| git.join(name)))
+    }
+
+    /// Returns what `git for-each-ref` lists of branches, tags and the like: everything but `refs/banger`.
+    pub fn refs(&self) -> String {
+        let all = self.git(&["for-each-ref"]);
+        all.lines().filter(|line| !line.contains("/banger/")).collect::<Vec<_>>().join("\n")
+    }
+
+    fn env(&self) -> BTreeMap<String, String> {
+        let path = |name| self.path(name).to_str().unwrap().to_owned();
+        let mut env = git_dates();
+        env.extend([
+            ("PATH".to_owned(), path_with("GIT_BANGER_TEST_HOST_GIT")),
+            ("HOME".to_owned(), path("home")),
+            ("TMPDIR".to_owned(), path("tmp")),
+            ("GIT_CONFIG_NOSYSTEM".to_owned(), "1".to_owned()),
+        ]);
+        env
+    }
+
+    /// Replaces what differs from run to run.
+    fn plain(&self, text: &str) -> String {
+        let text = text.replace(self.root.path().to_str().unwrap(), "<root>");
+        let mut plain = String::new();
+        let mut rest = text.as_str();
+        while let Some(first) = rest.chars().next() {
+            let word = rest.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(rest.len());
+            let (token, after) = rest.split_at(word.max(first.len_utf8()));
+            let is_id = matches!(token.len(), 12 | 40 | 64)
+                && token.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+            plain.push_str(if is_id { "<id>" } else { token });
+            rest = after;
+        }
+        plain
+    }
+}
+
+/// Returns ten lines, to edit one of without touching the others.
+pub fn lines(name: &str) -> String {
+    (1..=10).map(|number| format!("{name} {number}\n")).collect()
+}
