@@ -14,7 +14,7 @@ PLACES = \
 	$(SHARE)/man/man1/git-banger.1 \
 	$(SHARE)/bash-completion/completions/git-banger \
 	$(SHARE)/zsh/site-functions/_git-banger \
-	$(SHARE)/fish/vendor_completions.d/git-banger.fish
+	$(SHARE)/fish/vendor_conf.d/git-banger.fish
 
 .PHONY: all demo test lint install uninstall $(RELEASE)
 
@@ -42,7 +42,7 @@ install: $(BINARY)
 	install -D -m 644 man/git-banger.1 $(SHARE)/man/man1/git-banger.1
 	install -D -m 644 completions/git-banger.bash $(SHARE)/bash-completion/completions/git-banger
 	install -D -m 644 completions/_git-banger $(SHARE)/zsh/site-functions/_git-banger
-	install -D -m 644 completions/git-banger.fish $(SHARE)/fish/vendor_completions.d/git-banger.fish
+	install -D -m 644 completions/git-banger.fish $(SHARE)/fish/vendor_conf.d/git-banger.fish
 
 uninstall:
 	rm -f $(PLACES)

@@ -53,6 +53,10 @@ pub enum Command {
     Rev(Rev),
     #[command(subcommand)]
     Vm(Vm),
+    Completions(Completions),
+    Setup(Setup),
+    #[command(name = "__complete", hide = true)]
+    Complete(Complete),
 }
 
 /// Ship the repository to a guest and record the prepared head
@@ -222,6 +226,52 @@ pub struct VmRemove {
     pub name: String,
 }
 
+/// Print the completion script of a shell
+#[derive(Args, Debug)]
+pub struct Completions {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: Shell,
+}
+
+/// A shell that has a completion script.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+}
+
+/// Put the man page and the completions where man and the shells look for them
+///
+/// For a binary that came alone. 'git banger setup jj' makes 'jj banger' of it too, by an alias in jj's configuration.
+#[derive(Args, Debug)]
+pub struct Setup {
+    /// Set up this in place of the page and the completions
+    #[arg(value_enum)]
+    pub part: Option<Part>,
+}
+
+/// What can be set up by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Part {
+    Jj,
+}
+
+/// What the completion scripts ask; see the head of each for the contract.
+#[derive(Args, Debug)]
+pub struct Complete {
+    /// The shell that asks
+    #[arg(value_enum)]
+    pub shell: Shell,
+    /// Where bash breaks words, apart from blanks
+    #[arg(long, value_name = "BREAKS", allow_hyphen_values = true, default_value = "")]
+    pub breaks: String,
+    /// The words after the command; the last one is to be completed
+    #[arg(last = true)]
+    pub words: Vec<OsString>,
+}
+
 /// Parses the command line.
 ///
 /// # Errors
@@ -229,3 +279,6 @@ pub struct VmRemove {
 pub fn parse() -> Result<Cli, clap::Error> {
     Cli::try_parse()
 }
+
+#[cfg(test)]
+mod tests;

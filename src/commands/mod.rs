@@ -1,11 +1,14 @@
 //! The match from verb to function, and nothing else.
 
+mod complete;
+mod completions;
 mod export;
 mod fetch;
 mod prepare;
 mod pull;
 mod report;
 mod rev;
+mod setup;
 mod vm;
 
 use crate::cli::{Cli, Color, Command};
@@ -32,5 +35,8 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Pull(args) => pull::run(&args, &settings),
         Command::Rev(args) => rev::run(&args, &settings),
         Command::Vm(args) => vm::run(&args, &settings),
+        Command::Completions(args) => completions::run(&args),
+        Command::Setup(args) => setup::run(&args),
+        Command::Complete(args) => complete::run(&args, &settings),
     }
 }

@@ -2,6 +2,9 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests set up the world that the program runs in")]
 
+mod completions;
 mod guests;
+mod install;
+mod man;
 mod scripts;
 mod support;

@@ -1,0 +1,22 @@
+//! `git banger completions`: the script of a shell.
+
+use crate::cli::{Completions, Shell};
+use crate::error::Result;
+use crate::ui;
+
+/// Prints the script.
+///
+/// # Errors
+/// When stdout cannot be written.
+pub fn run(args: &Completions) -> Result<()> {
+    ui::data(script(args.shell))
+}
+
+/// Returns the text of the script.
+pub fn script(shell: Shell) -> &'static str {
+    match shell {
+        Shell::Bash => include_str!("../../completions/git-banger.bash"),
+        Shell::Zsh => include_str!("../../completions/_git-banger"),
+        Shell::Fish => include_str!("../../completions/git-banger.fish"),
+    }
+}
