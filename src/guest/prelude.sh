@@ -21,6 +21,8 @@ gb_end() {
 	# Nothing may interrupt the clean-up; a dead stderr may not kill it.
 	trap '' HUP INT TERM PIPE
 	trap - EXIT
+	# Nor may a step that fails: the watcher may be gone already.
+	set +e
 	test -z "$gb_watcher" || kill "$gb_watcher" 2>/dev/null
 	# A git that was killed with us may be writing its last file.
 	test -z "$gb_own" || rm -rf -- "$gb_dir" 2>/dev/null || {
