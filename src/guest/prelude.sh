@@ -33,10 +33,10 @@ gb_end() {
 	exit "$1"
 }
 
-# Makes the temporary folder, and sets every way to leave.
+# Makes the temporary folder, sets every way to leave, and goes to the home folder; for scripts that need no git.
 # $1 - nonce, from the host: no mktemp, so no moment between making the folder and knowing its name
-begin() {
-	gb_nonce=$1 gb_dir=${TMPDIR:-/tmp}/git-banger.$1 gb_watcher='' gb_own='' gb_undo=''
+enter() {
+	gb_nonce=$1 gb_dir=${TMPDIR:-/tmp}/git-banger.$1 gb_watcher='' gb_own='' gb_undo='' gb_umask=$(umask)
 	set -eu
 	trap 'gb_end $?' EXIT
 	# dash and busybox skip the EXIT trap on a signal; a plain 'exit n' here would skip a trap that is running.
@@ -45,12 +45,6 @@ begin() {
 	trap 'gb_end 141' PIPE
 	trap 'gb_end 143' TERM
 	umask 077
-	LC_ALL=C GIT_OPTIONAL_LOCKS=0 GIT_NO_REPLACE_OBJECTS=1 GIT_TERMINAL_PROMPT=0 GIT_LFS_SKIP_SMUDGE=1
-	export LC_ALL GIT_OPTIONAL_LOCKS GIT_NO_REPLACE_OBJECTS GIT_TERMINAL_PROMPT GIT_LFS_SKIP_SMUDGE
-	unset CDPATH GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES \
-		GIT_COMMON_DIR GIT_NAMESPACE GIT_PREFIX GIT_SHALLOW_FILE GIT_GRAFT_FILE GIT_ATTR_SOURCE GIT_DEFAULT_HASH \
-		GIT_CONFIG_PARAMETERS GIT_CONFIG_COUNT GIT_EXTERNAL_DIFF GIT_DIFF_OPTS GIT_LITERAL_PATHSPECS \
-		GIT_GLOB_PATHSPECS GIT_NOGLOB_PATHSPECS GIT_ICASE_PATHSPECS GIT_TRACE GIT_TRACE2 GIT_TRACE2_EVENT
 	gb_own=1
 	mkdir -m 700 -- "$gb_dir" 2>/dev/null || {
 		gb_own=
@@ -62,6 +56,19 @@ begin() {
 		test "$gb_old" = "$gb_dir" || test ! -O "$gb_old" 2>/dev/null ||
 			find "$gb_old" -prune -type d -mtime +1 -exec rm -rf -- {} + 2>/dev/null || :
 	done
+	cd -- "${HOME:-/}"
+}
+
+# Enters, and sees to it that git is there and obeys nothing that the guest's environment says.
+# $1 - nonce
+begin() {
+	enter "$1"
+	LC_ALL=C GIT_OPTIONAL_LOCKS=0 GIT_NO_REPLACE_OBJECTS=1 GIT_TERMINAL_PROMPT=0 GIT_LFS_SKIP_SMUDGE=1
+	export LC_ALL GIT_OPTIONAL_LOCKS GIT_NO_REPLACE_OBJECTS GIT_TERMINAL_PROMPT GIT_LFS_SKIP_SMUDGE
+	unset CDPATH GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES \
+		GIT_COMMON_DIR GIT_NAMESPACE GIT_PREFIX GIT_SHALLOW_FILE GIT_GRAFT_FILE GIT_ATTR_SOURCE GIT_DEFAULT_HASH \
+		GIT_CONFIG_PARAMETERS GIT_CONFIG_COUNT GIT_EXTERNAL_DIFF GIT_DIFF_OPTS GIT_LITERAL_PATHSPECS \
+		GIT_GLOB_PATHSPECS GIT_NOGLOB_PATHSPECS GIT_ICASE_PATHSPECS GIT_TRACE GIT_TRACE2 GIT_TRACE2_EVENT
 	command -v git >/dev/null 2>&1 || die 81 "git is not installed"
 	gb_version=$(git --version)
 	gb_version=${gb_version#git version }
@@ -70,7 +77,6 @@ begin() {
 	test "$gb_major" -gt 2 2>/dev/null || {
 		test "$gb_major" -eq 2 && test "$gb_minor" -ge 25
 	} 2>/dev/null || die 82 "git $gb_version is too old: 2.25 or later is needed"
-	cd -- "${HOME:-/}"
 }
 
 # Watches stdin, which the host holds open as long as it wants the answer: when the connection goes, this is the only
