@@ -90,6 +90,16 @@ pub struct Change {
 pub const GITLINK: u32 = 0o160000;
 
 impl Change {
+    /// Returns mode, blob and path before; mode 0 where there was no file. Not for renames.
+    pub fn before(&self) -> (u32, &Oid, &[u8]) {
+        (self.old_mode, &self.old, &self.path)
+    }
+
+    /// Returns mode, blob and path after; mode 0 where there is no file.
+    pub fn after(&self) -> (u32, &Oid, &[u8]) {
+        (self.new_mode, &self.new, &self.path)
+    }
+
     /// Tells whether either side is a submodule pointer.
     pub fn is_submodule(&self) -> bool {
         self.old_mode == GITLINK || self.new_mode == GITLINK

@@ -143,6 +143,27 @@ impl Git {
         text(call.stdout()?)?.parse()
     }
 
+    /// Puts files into the index: mode, blob and path of each; mode 0 takes a path out.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub fn enter<'a>(&self, files: impl Iterator<Item = (u32, &'a Oid, &'a [u8])>) -> Result<()> {
+        let line = |(mode, blob, path)| [format!("{mode:06o} {blob}\t").as_bytes(), path, b"\0"].concat();
+        let lines: Vec<u8> = files.flat_map(line).collect();
+        self.call(["update-index", "-z", "--index-info"]).input(lines).stdout().map(drop)
+    }
+
+    /// Returns the paths whose files are not as the index has them. Looks at the content of each file that the index
+    /// knows no times of.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub fn edited(&self) -> Result<Vec<Vec<u8>>> {
+        self.call(["update-index", "-q", "--refresh"]).run()?;
+        let list = self.call(["diff-files", "-z", "--name-only", "--ignore-submodules=all"]).stdout()?;
+        Ok(list.split(|&byte| byte == 0).filter(|path| !path.is_empty()).map(<[u8]>::to_vec).collect())
+    }
+
     /// Compares two trees, or commits, file by file; `renames` finds exact ones.
     ///
     /// # Errors

@@ -172,16 +172,8 @@ fn put_back(repo: &Repo, top: &Path, folder: &Path) -> Result<()> {
 fn foreign(repo: &Repo, changes: &[Change]) -> Result<HashSet<Vec<u8>>> {
     let scratch = repo.temporary_folder()?;
     let git = repo.git.with_index(scratch.path().join("index"));
-    let mut list = Vec::new();
-    for change in changes.iter().filter(|change| change.new_mode != 0) {
-        list.extend(format!("{:06o} {}\t", change.new_mode, change.new).bytes());
-        list.extend(&change.path);
-        list.push(0);
-    }
-    git.call(["update-index", "-z", "--index-info"]).input(list).stdout()?;
-    git.call(["update-index", "-q", "--refresh"]).run()?;
-    let other = git.call(["diff-files", "-z", "--name-only"]).stdout()?;
-    let mut foreign: HashSet<_> = other.split(|&byte| byte == 0).map(<[u8]>::to_vec).collect();
+    git.enter(changes.iter().filter(|change| change.new_mode != 0).map(Change::after))?;
+    let mut foreign: HashSet<_> = git.edited()?.into_iter().collect();
     foreign.extend(changes.iter().filter(|change| change.new_mode == 0).map(|change| change.path.clone()));
     Ok(foreign)
 }

@@ -2,7 +2,10 @@
 
 use std::ffi::OsString;
 
+use tempfile::TempDir;
+
 use super::Repo;
+use super::git::Git;
 use super::journal::{self, Journal};
 use super::merge::{self, Merged};
 use super::obstacles::{self, Obstacle};
@@ -105,15 +108,14 @@ impl Plan<'_> {
             return self.record();
         }
         let journal = Journal::open(self.repo, &self.ours.tree, &self.result, &self.changes)?;
-        // A new link to a file is a change to git, until it has looked at the content: this looks, so that the next
-        // call refuses just those files that really are not as they were.
-        self.ours.git.call(["update-index", "-q", "--refresh"]).run()?;
-        let output = self.read_tree(&["-n"])?;
-        if output.code != Some(0) {
-            journal.close();
-            return Err(self.moved_on(&output)?);
-        }
-        let output = self.read_tree(&[])?;
+        let pen = match Pen::new(self.repo, &self.changes).and_then(|pen| self.ready(&pen).map(|()| pen)) {
+            Ok(pen) => pen,
+            Err(error) => {
+                journal.close();
+                return Err(error);
+            }
+        };
+        let output = pen.read_tree(&[])?;
         if output.code != Some(0) {
             journal.take_back()?;
             return Err(failed(&output));
@@ -123,16 +125,14 @@ impl Plan<'_> {
         Ok(())
     }
 
-    fn read_tree(&self, how: &[&str]) -> Result<Output> {
-        let call = self.ours.git.call(["read-tree", "-m", "-u", "--no-recurse-submodules"]).args(how.iter().copied());
-        call.args([self.ours.tree.as_str(), self.result.as_str()]).apart().run()
-    }
-
-    /// Returns the error for files that are no longer as they were when the plan was made.
-    fn moved_on(&self, output: &Output) -> Result<Error> {
-        let ours = |path: &&Vec<u8>| self.changes.iter().any(|change| change.path == **path);
-        let moved: Vec<_> = self.ours.moved_on()?.iter().filter(ours).map(|path| Obstacle::new(path, MOVED)).collect();
-        Ok(if moved.is_empty() { failed(output) } else { refusal(self.vm, &self.ours.tree, &moved) })
+    /// Refuses when a file is no longer as it was when the plan was made.
+    fn ready(&self, pen: &Pen) -> Result<()> {
+        let moved: Vec<_> = pen.git.edited()?.iter().map(|path| Obstacle::new(path, MOVED)).collect();
+        if !moved.is_empty() {
+            return Err(refusal(self.vm, &self.ours.tree, &moved));
+        }
+        let output = pen.read_tree(&["-n"])?;
+        if output.code == Some(0) { Ok(()) } else { Err(failed(&output)) }
     }
 
     /// Records the landing as a commit: before, the snapshot, the landing before it; the tree is what came of it.
@@ -160,6 +160,35 @@ impl Plan<'_> {
         let landing = git.commit(&self.result, &parents, &now, &message)?;
         let old = previous.map_or_else(|| "0".repeat(landing.as_str().len()), |previous| previous.to_string());
         self.repo.update(format!("update {name} {landing} {old}\n"))
+    }
+}
+
+/// Writes changes to files: git, with an index of just these.
+///
+/// It knows no times of the files, so git looks at the content of each before it replaces one.
+struct Pen {
+    git: Git,
+    /// Just the files that change, as they are now, and as they will be.
+    before: Oid,
+    after: Oid,
+    _folder: TempDir,
+}
+
+impl Pen {
+    fn new(repo: &Repo, changes: &[Change]) -> Result<Pen> {
+        let folder = repo.temporary_folder()?;
+        let git = repo.git.with_index(folder.path().join("index"));
+        git.enter(changes.iter().filter(|change| change.new_mode != 0).map(Change::after))?;
+        let after = git.oid(["write-tree"])?;
+        git.call(["read-tree", "--empty"]).stdout()?;
+        git.enter(changes.iter().filter(|change| change.old_mode != 0).map(Change::before))?;
+        let before = git.oid(["write-tree"])?;
+        Ok(Pen { git, before, after, _folder: folder })
+    }
+
+    fn read_tree(&self, how: &[&str]) -> Result<Output> {
+        let call = self.git.call(["read-tree", "-m", "-u", "--no-recurse-submodules"]).args(how.iter().copied());
+        call.args([self.before.as_str(), self.after.as_str()]).apart().run()
     }
 }
 

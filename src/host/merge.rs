@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use super::Repo;
 use super::git::Git;
 use crate::error::{Error, Result};
-use crate::snapshot::{Oid, Snapshot};
+use crate::snapshot::{Change, Oid, Snapshot};
 
 /// What came of a merge.
 pub enum Merged {
@@ -97,15 +97,8 @@ pub fn narrowed(repo: &Repo, base: &Oid, theirs: &Oid, pathspecs: &[OsString]) -
     let git = repo.git.with_index(folder.path().join("index"));
     git.call(["read-tree", base.as_str()]).stdout()?;
     let changes = repo.diff(base, theirs, false, pathspecs)?;
-    let mut list = Vec::new();
     // What goes first makes room: a file that becomes a folder, or the other way round.
-    for gone in [true, false] {
-        for change in changes.iter().filter(|change| (change.status == 'D') == gone) {
-            list.extend(format!("{:06o} {}\t", change.new_mode, change.new).bytes());
-            list.extend(&change.path);
-            list.push(0);
-        }
-    }
-    git.call(["update-index", "-z", "--index-info"]).input(list).stdout()?;
+    let (gone, come): (Vec<_>, Vec<_>) = changes.iter().partition(|change| change.status == 'D');
+    git.enter(gone.into_iter().chain(come).map(Change::after))?;
     git.oid(["write-tree"]).map_err(|error| Error::bug("the chosen files make no tree").source(error))
 }

@@ -4,8 +4,6 @@ use std::collections::HashSet;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use tempfile::TempDir;
-
 use super::Repo;
 use super::git::Git;
 use crate::error::{Context, Error, Result};
@@ -15,15 +13,12 @@ use crate::snapshot::Oid;
 pub struct Ours {
     /// Their tree: tracked and untracked files, without the ignored ones.
     pub tree: Oid,
-    /// The repository of this work tree, with an index that knows each file of [`Ours::tree`] as it was on disk.
-    pub(super) git: Git,
     /// Paths in the index that git keeps off the disk (`git sparse-checkout`), or whose changes it does not look at.
     pub(super) absent: HashSet<Vec<u8>>,
     /// Submodules in the index.
     pub(super) submodules: u64,
     /// Files that git does not track and does not ignore; a nested repository counts as one.
     pub(super) untracked: Vec<Vec<u8>>,
-    _folder: TempDir,
 }
 
 /// Takes the host's files as they are on disk.
@@ -61,7 +56,7 @@ pub(super) fn scan(repo: &Repo, untracked: bool) -> Result<Ours> {
     git.call([SHOW_ALL, &update].concat()).input(paths).stdout()?;
     let tree = git.oid(["write-tree"])?;
     let (absent, submodules) = (entries.absent, entries.submodules);
-    Ok(Ours { tree, git, absent, submodules, untracked: others, _folder: folder })
+    Ok(Ours { tree, absent, submodules, untracked: others })
 }
 
 /// Files outside a sparse checkout that are on disk all the same are files as any other.
@@ -126,13 +121,6 @@ impl Entries {
 }
 
 impl Ours {
-    /// Returns the paths whose files are no longer as they were when they were taken.
-    pub(super) fn moved_on(&self) -> Result<Vec<Vec<u8>>> {
-        self.git.call(["update-index", "-q", "--refresh"]).run()?;
-        let list = self.git.call(["diff-files", "-z", "--name-only", "--ignore-submodules=all"]).stdout()?;
-        Ok(list.split(|&byte| byte == 0).filter(|path| !path.is_empty()).map(<[u8]>::to_vec).collect())
-    }
-
     /// Returns new paths of `tree` that a sparse checkout here would keep off the disk.
     ///
     /// git itself decides: the paths are checked out, empty, into a folder that goes.
@@ -146,9 +134,7 @@ impl Ours {
         let git = repo.git.with_index(folder.path().join("index")).with_work_tree(folder.path().join("files"));
         fs::create_dir(folder.path().join("files")).context(|| "cannot make a temporary folder".to_owned())?;
         let empty = git.oid(["hash-object", "-t", "blob", "-w", "--stdin"])?;
-        let list: Vec<u8> =
-            new.iter().flat_map(|path| [format!("100644 {empty}\t").as_bytes(), path, b"\0"].concat()).collect();
-        git.call(["update-index", "-z", "--index-info"]).input(list).stdout()?;
+        git.enter(new.iter().map(|path| (0o100644, &empty, *path)))?;
         let tree = git.oid(["write-tree"])?;
         git.call(["read-tree", "--empty"]).stdout()?;
         git.call(["read-tree", "-m", "-u", tree.as_str()]).stdout()?;
