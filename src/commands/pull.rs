@@ -8,7 +8,7 @@ use super::fetch::{self, Base};
 use super::report::{self, List};
 use crate::cli::Pull;
 use crate::error::{Error, Result};
-use crate::host::{Repo, land, worktree};
+use crate::host::{Repo, land};
 use crate::settings::{Settings, Vm};
 use crate::snapshot::{Change, Snapshot};
 use crate::ui;
@@ -25,7 +25,7 @@ pub fn run(args: &Pull, settings: &Settings) -> Result<()> {
     let base = Base::choose(&args.taking, &vm, Some(&repo))?;
     let (snapshot, ours) = thread::scope(|scope| {
         // The host's own files are read while the guest works.
-        let ours = scope.spawn(|| worktree::take(&repo));
+        let ours = scope.spawn(|| repo.files());
         let (snapshot, _) = fetch::take(&repo, &vm, &base, &args.taking)?;
         let ours = ours.join().map_err(|_| Error::bug("reading the host's files failed"))??;
         Ok::<_, Error>((snapshot, ours))

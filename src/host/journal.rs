@@ -1,7 +1,7 @@
 //! What a landing is about to replace, kept until it is done, so that a landing which fails half-way, or was killed, is
 //! taken back: the same files, with their times, not copies of them.
 //!
-//! The journal is a folder in the git directory: `trees` names the tree of the files before and after, and the file that
+//! The journal is a folder of ours beside the working tree: `trees` names the tree of the files before and after, and the file that
 //! is about to be replaced by the n-th change between the two is linked as `n`.
 
 use std::collections::{BTreeMap, HashSet};
@@ -106,7 +106,7 @@ pub fn recover(repo: &Repo) -> Result<bool> {
 }
 
 fn folder(repo: &Repo) -> PathBuf {
-    repo.git_dir.join("banger").join("landing")
+    repo.vcs.own_folder(repo).join("landing")
 }
 
 fn lock(folder: &Path) -> Result<File> {
@@ -171,7 +171,7 @@ fn put_back(repo: &Repo, top: &Path, folder: &Path) -> Result<()> {
 /// edited it since.
 fn foreign(repo: &Repo, changes: &[Change]) -> Result<HashSet<Vec<u8>>> {
     let scratch = repo.temporary_folder()?;
-    let git = repo.git.with_index(scratch.path().join("index"));
+    let git = repo.vcs.pen(repo, scratch.path())?;
     git.enter(changes.iter().filter(|change| change.new_mode != 0).map(Change::after))?;
     let mut foreign: HashSet<_> = git.edited()?.into_iter().collect();
     foreign.extend(changes.iter().filter(|change| change.new_mode == 0).map(|change| change.path.clone()));

@@ -9,7 +9,7 @@ use super::git::Git;
 use super::journal::{self, Journal};
 use super::merge::{self, Merged};
 use super::obstacles::{self, Obstacle};
-use super::worktree::Ours;
+use super::vcs::Ours;
 use crate::error::{Error, Result};
 use crate::process::Output;
 use crate::snapshot::{Change, Oid, Snapshot, refuse_reserved};
@@ -138,7 +138,7 @@ impl Plan<'_> {
     /// Records the landing as a commit: before, the snapshot, the landing before it; the tree is what came of it.
     fn record(&self) -> Result<()> {
         let git = &self.repo.git;
-        let name = Repo::landing_ref(self.vm);
+        let name = self.repo.landing_ref(self.vm);
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         let now = format!("@{} +0000", now.as_secs());
         let before = git.commit(&self.ours.tree, &[], &now, "git-banger: before a landing")?;
@@ -177,7 +177,7 @@ struct Pen {
 impl Pen {
     fn new(repo: &Repo, changes: &[Change]) -> Result<Pen> {
         let folder = repo.temporary_folder()?;
-        let git = repo.git.with_index(folder.path().join("index"));
+        let git = repo.vcs.pen(repo, folder.path())?;
         git.enter(changes.iter().filter(|change| change.new_mode != 0).map(Change::after))?;
         let after = git.oid(["write-tree"])?;
         git.call(["read-tree", "--empty"]).stdout()?;
@@ -197,7 +197,7 @@ impl Pen {
 /// # Errors
 /// When what is recorded cannot be read.
 pub fn newest(repo: &Repo, vm: &str, base: &Oid, baseline: Option<&Oid>) -> Result<Option<Oid>> {
-    let mut next = repo.git.maybe_oid(["rev-parse", "-q", "--verify", &Repo::landing_ref(vm)])?;
+    let mut next = repo.git.maybe_oid(["rev-parse", "-q", "--verify", &repo.landing_ref(vm)])?;
     let baseline = format!("baseline: {}", baseline.map_or("-", Oid::as_str));
     let base = format!("base: {base}");
     while let Some(landing) = next {

@@ -12,7 +12,8 @@ mod obstacles;
 mod pathspec;
 mod refs;
 pub mod ship;
-pub mod worktree;
+mod vcs;
+mod worktree;
 
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -26,17 +27,20 @@ use crate::process::Call;
 use crate::snapshot::{Change, Oid};
 
 use git::Git;
+pub use vcs::Ours;
+use vcs::Vcs;
+use worktree::WorkTree;
 
 /// The repository that a command works in.
 #[derive(Debug)]
 pub struct Repo {
     git: Git,
     git_dir: PathBuf,
-    index: PathBuf,
     object_format: String,
     top: Option<PathBuf>,
     /// Where in the work tree the user stands; empty at its top, else with a slash at the end.
     prefix: Vec<u8>,
+    vcs: Box<dyn Vcs>,
 }
 
 /// How the names of temporary files begin.
@@ -81,10 +85,10 @@ impl Repo {
         Ok(Repo {
             git: Git::new(as_path(git_dir), top.as_deref()),
             git_dir: as_path(git_dir),
-            index: as_path(index),
             object_format: String::from_utf8_lossy(format).into_owned(),
             top,
             prefix,
+            vcs: Box::new(WorkTree { index: as_path(index) }),
         })
     }
 
@@ -119,18 +123,15 @@ impl Repo {
     /// # Errors
     /// When HEAD is damaged.
     pub fn head(&self) -> Result<Head> {
-        let symbolic = self.git.call(["symbolic-ref", "-q", "HEAD"]).run()?;
-        let full = if symbolic.code == Some(0) { Some(git::text(symbolic.stdout)?) } else { None };
-        let branch = full.as_deref().and_then(|full| full.strip_prefix("refs/heads/")).map(str::to_owned);
-        if let Some(commit) = self.git.maybe_oid(["rev-parse", "-q", "--verify", "HEAD^{commit}"])? {
-            return Ok(Head { commit, branch, unborn: false });
-        }
-        match full {
-            Some(full) if self.git.maybe_oid(["rev-parse", "-q", "--verify", &full])?.is_none() => {
-                Ok(Head { commit: self.empty_commit()?, branch, unborn: true })
-            }
-            _ => Err(Error::refused("HEAD names no commit").hint("git fsck")),
-        }
+        self.vcs.head(self)
+    }
+
+    /// Takes the host's own files as they are on disk.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or an object not written.
+    pub fn files(&self) -> Result<Ours> {
+        self.vcs.files(self, true)
     }
 
     /// Makes the commit that stands for "no commit yet"; the guest makes the same one.
@@ -195,9 +196,9 @@ impl Repo {
         }
     }
 
-    /// Returns the folder in the git directory that is ours; it exists.
+    /// Returns the folder that is ours; it exists.
     fn own_folder(&self) -> Result<PathBuf> {
-        let folder = self.git_dir.join("banger");
+        let folder = self.vcs.own_folder(self);
         std::fs::create_dir_all(&folder).context(|| format!("cannot make '{}'", folder.display()))?;
         Ok(folder)
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rustix::fs::{Access, AtFlags, CWD};
 
-use super::worktree::Ours;
+use super::vcs::Ours;
 use super::{Repo, on_disk};
 use crate::error::{Context, Result};
 use crate::snapshot::Change;
@@ -38,19 +38,14 @@ pub fn find(repo: &Repo, ours: &Ours, changes: &[Change]) -> Result<Vec<Obstacle
         if change.is_submodule() {
             found.insert(Obstacle::new(&change.path, "is a submodule: its pointer alone would vanish unseen"));
         }
-        if ours.absent.contains(&change.path) {
-            found.insert(Obstacle::new(&change.path, "is outside the sparse checkout"));
-        }
     }
+    found.extend(repo.vcs.unfit(repo, ours, changes)?);
     let new: Vec<&[u8]> = changes.iter().filter(|change| change.status == 'A').map(|change| &*change.path).collect();
-    for path in ours.outside_sparse(repo, &new)? {
-        found.insert(Obstacle::new(&path, "is outside the sparse checkout"));
-    }
     let going = changes.iter().filter(|change| change.status == 'D').map(|change| &*change.path).collect();
     for path in new {
         found.extend(in_the_way(top, path, &going)?.into_iter().map(|path| {
             // git itself refuses to overwrite an untracked file, but not an ignored one: a '.env'.
-            Obstacle::new(&path, "is in the way: git does not track it")
+            Obstacle::new(&path, repo.vcs.untracked())
         }));
     }
     for change in changes {

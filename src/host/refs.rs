@@ -15,8 +15,8 @@ impl Repo {
     }
 
     /// Returns the ref of the newest landing in this work tree.
-    pub(super) fn landing_ref(vm: &str) -> String {
-        format!("refs/worktree/banger/{}/landing", encode(vm))
+    pub(super) fn landing_ref(&self, vm: &str) -> String {
+        format!("refs/worktree/banger/{}/{}", encode(vm), self.vcs.landing())
     }
 
     /// Returns what is recorded about a guest as `kind`.

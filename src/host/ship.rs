@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::Seek;
 
-use super::{Head, Repo, worktree};
+use super::{Head, Repo};
 use crate::error::{Context, Error, Result};
 use crate::snapshot::Oid;
 
@@ -29,7 +29,7 @@ pub struct Freight {
 /// # Errors
 /// When the host's files or history cannot be read.
 pub fn gather(repo: &Repo, head: &Head, untracked: bool, depth: Option<u32>) -> Result<Freight> {
-    let files = worktree::scan(repo, untracked)?;
+    let files = repo.vcs.files(repo, untracked)?;
     // The time makes it another commit than that of any earlier prepare: landings name the one they came after.
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     let message = format!("git-banger: baseline\n\nprepared: {}", now.as_nanos());
@@ -37,8 +37,10 @@ pub fn gather(repo: &Repo, head: &Head, untracked: bool, depth: Option<u32>) -> 
     let edited = repo.diff(&head.commit, &baseline, false, &[])?.len() as u64;
     let left = |path: &&Vec<u8>| !untracked || path.ends_with(b"/");
     let left_untracked = files.untracked.iter().filter(left).count() as u64;
+    let entries = repo.git.call(["ls-tree", "-r", "-z", baseline.as_str()]).stdout()?;
+    let submodules = entries.split(|&byte| byte == 0).filter(|entry| entry.starts_with(b"160000 ")).count() as u64;
     let (commits, shallow) = history(repo, head, depth)?;
-    Ok(Freight { baseline, commits, edited, left_untracked, submodules: files.submodules, shallow })
+    Ok(Freight { baseline, commits, edited, left_untracked, submodules, shallow })
 }
 
 /// Counts the commits that go, and finds those at which the history ends.

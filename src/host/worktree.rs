@@ -1,62 +1,92 @@
-//! The host's own files, taken as a tree without touching them or the index.
+//! A git work tree.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use super::Repo;
-use super::git::Git;
+use super::git::{self, Git};
+use super::obstacles::Obstacle;
+use super::vcs::{Ours, Vcs};
+use super::{Head, Repo};
 use crate::error::{Context, Error, Result};
-use crate::snapshot::Oid;
+use crate::snapshot::Change;
 
-/// The host's own files.
-pub struct Ours {
-    /// Their tree: tracked and untracked files, without the ignored ones.
-    pub tree: Oid,
-    /// Paths in the index that git keeps off the disk (`git sparse-checkout`), or whose changes it does not look at.
-    pub(super) absent: HashSet<Vec<u8>>,
-    /// Submodules in the index.
-    pub(super) submodules: u64,
-    /// Files that git does not track and does not ignore; a nested repository counts as one.
-    pub(super) untracked: Vec<Vec<u8>>,
+/// A git work tree, or a repository without one.
+#[derive(Debug)]
+pub struct WorkTree {
+    /// The user's index.
+    pub index: PathBuf,
 }
 
-/// Takes the host's files as they are on disk.
-///
-/// # Errors
-/// When a file cannot be read, or an object not written.
-pub fn take(repo: &Repo) -> Result<Ours> {
-    scan(repo, true)
-}
-
-/// Takes the files, the untracked ones only when asked.
-pub(super) fn scan(repo: &Repo, untracked: bool) -> Result<Ours> {
-    repo.top()?;
-    let folder = repo.temporary_folder()?;
-    let index = folder.path().join("index");
-    copy_index(&repo.index, &index)?;
-    let git = repo.git.with_index(&index);
-    let entries = Entries::read(&git, repo.top()?)?;
-    entries.show_all(&git)?;
-
-    let others = git.call([SHOW_ALL, &["ls-files", "-z", "-o", "--exclude-standard"]].concat()).stdout()?;
-    let others: Vec<_> = others.split(|&byte| byte == 0).filter(|path| !path.is_empty()).map(<[u8]>::to_vec).collect();
-    let changed = git.call([SHOW_ALL, &["diff-files", "-z", "--name-only", "--ignore-submodules=dirty"]].concat());
-    let mut paths = changed.stdout()?;
-    if untracked {
-        for path in &others {
-            // A nested repository, which ends with a slash, is no file of this one.
-            if !path.ends_with(b"/") {
-                paths.extend(path);
-                paths.push(0);
+impl Vcs for WorkTree {
+    fn head(&self, repo: &Repo) -> Result<Head> {
+        let symbolic = repo.git.call(["symbolic-ref", "-q", "HEAD"]).run()?;
+        let full = if symbolic.code == Some(0) { Some(git::text(symbolic.stdout)?) } else { None };
+        let branch = full.as_deref().and_then(|full| full.strip_prefix("refs/heads/")).map(str::to_owned);
+        if let Some(commit) = repo.git.maybe_oid(["rev-parse", "-q", "--verify", "HEAD^{commit}"])? {
+            return Ok(Head { commit, branch, unborn: false });
+        }
+        match full {
+            Some(full) if repo.git.maybe_oid(["rev-parse", "-q", "--verify", &full])?.is_none() => {
+                Ok(Head { commit: repo.empty_commit()?, branch, unborn: true })
             }
+            _ => Err(Error::refused("HEAD names no commit").hint("git fsck")),
         }
     }
-    let update = ["update-index", "-z", "--add", "--remove", "--replace", "--stdin"];
-    git.call([SHOW_ALL, &update].concat()).input(paths).stdout()?;
-    let tree = git.oid(["write-tree"])?;
-    let (absent, submodules) = (entries.absent, entries.submodules);
-    Ok(Ours { tree, absent, submodules, untracked: others })
+
+    fn files(&self, repo: &Repo, untracked: bool) -> Result<Ours> {
+        repo.top()?;
+        let folder = repo.temporary_folder()?;
+        let index = folder.path().join("index");
+        copy_index(&self.index, &index)?;
+        let git = repo.git.with_index(&index);
+        let entries = Entries::read(&git, repo.top()?)?;
+        entries.show_all(&git)?;
+
+        let others = git.call([SHOW_ALL, &["ls-files", "-z", "-o", "--exclude-standard"]].concat()).stdout()?;
+        let others: Vec<_> =
+            others.split(|&byte| byte == 0).filter(|path| !path.is_empty()).map(<[u8]>::to_vec).collect();
+        let changed = git.call([SHOW_ALL, &["diff-files", "-z", "--name-only", "--ignore-submodules=dirty"]].concat());
+        let mut paths = changed.stdout()?;
+        if untracked {
+            for path in &others {
+                // A nested repository, which ends with a slash, is no file of this one.
+                if !path.ends_with(b"/") {
+                    paths.extend(path);
+                    paths.push(0);
+                }
+            }
+        }
+        let update = ["update-index", "-z", "--add", "--remove", "--replace", "--stdin"];
+        git.call([SHOW_ALL, &update].concat()).input(paths).stdout()?;
+        let tree = git.oid(["write-tree"])?;
+        Ok(Ours { tree, absent: entries.absent, untracked: others })
+    }
+
+    fn unfit(&self, repo: &Repo, ours: &Ours, changes: &[Change]) -> Result<Vec<Obstacle>> {
+        let sparse = |path: &[u8]| Obstacle::new(path, "is outside the sparse checkout");
+        let new: Vec<_> = changes.iter().filter(|change| change.status == 'A').map(|change| &*change.path).collect();
+        let absent = changes.iter().filter(|change| ours.absent.contains(&change.path));
+        let mut unfit: Vec<_> = absent.map(|change| sparse(&change.path)).collect();
+        unfit.extend(outside_sparse(repo, &new)?.iter().map(|path| sparse(path)));
+        Ok(unfit)
+    }
+
+    fn untracked(&self) -> &'static str {
+        "is in the way: git does not track it"
+    }
+
+    fn pen(&self, repo: &Repo, folder: &Path) -> Result<Git> {
+        Ok(repo.git.with_index(folder.join("index")))
+    }
+
+    fn own_folder(&self, repo: &Repo) -> PathBuf {
+        repo.git_dir.join("banger")
+    }
+
+    fn landing(&self) -> String {
+        "landing".to_owned()
+    }
 }
 
 /// Files outside a sparse checkout that are on disk all the same are files as any other.
@@ -82,18 +112,15 @@ struct Entries {
     assumed: Vec<u8>,
     skipped_but_there: Vec<u8>,
     absent: HashSet<Vec<u8>>,
-    submodules: u64,
 }
 
 impl Entries {
     fn read(git: &Git, top: &Path) -> Result<Entries> {
-        let list = git.call(["ls-files", "-z", "-v", "-s"]).stdout()?;
+        let list = git.call(["ls-files", "-z", "-v"]).stdout()?;
         let mut entries = Entries::default();
-        // TAG SP MODE SP ID SP STAGE TAB PATH
+        // TAG SP PATH
         for line in list.split(|&byte| byte == 0).filter(|line| !line.is_empty()) {
-            let tab = line.iter().position(|&byte| byte == b'\t');
-            let path = &line[tab.ok_or_else(|| Error::bug("git ls-files printed no path"))? + 1..];
-            entries.submodules += u64::from(line[2..].starts_with(b"160000"));
+            let path = line.get(2..).ok_or_else(|| Error::bug("git ls-files printed no path"))?;
             if line[0].is_ascii_lowercase() {
                 entries.assumed.extend([path, b"\0"].concat());
             }
@@ -120,26 +147,23 @@ impl Entries {
     }
 }
 
-impl Ours {
-    /// Returns new paths of `tree` that a sparse checkout here would keep off the disk.
-    ///
-    /// git itself decides: the paths are checked out, empty, into a folder that goes.
-    pub(super) fn outside_sparse(&self, repo: &Repo, new: &[&[u8]]) -> Result<Vec<Vec<u8>>> {
-        let sparse =
-            repo.git.call(["config", "--type=bool", "--get", "core.sparseCheckout"]).stdout().unwrap_or_default();
-        if new.is_empty() || !sparse.starts_with(b"true") {
-            return Ok(Vec::new());
-        }
-        let folder = repo.temporary_folder()?;
-        let git = repo.git.with_index(folder.path().join("index")).with_work_tree(folder.path().join("files"));
-        fs::create_dir(folder.path().join("files")).context(|| "cannot make a temporary folder".to_owned())?;
-        let empty = git.oid(["hash-object", "-t", "blob", "-w", "--stdin"])?;
-        git.enter(new.iter().map(|path| (0o100644, &empty, *path)))?;
-        let tree = git.oid(["write-tree"])?;
-        git.call(["read-tree", "--empty"]).stdout()?;
-        git.call(["read-tree", "-m", "-u", tree.as_str()]).stdout()?;
-        let list = git.call(["ls-files", "-z", "-t"]).stdout()?;
-        let skipped = list.split(|&byte| byte == 0).filter_map(|line| line.strip_prefix(b"S "));
-        Ok(skipped.map(<[u8]>::to_vec).collect())
+/// Returns new paths of `tree` that a sparse checkout here would keep off the disk.
+///
+/// git itself decides: the paths are checked out, empty, into a folder that goes.
+fn outside_sparse(repo: &Repo, new: &[&[u8]]) -> Result<Vec<Vec<u8>>> {
+    let sparse = repo.git.call(["config", "--type=bool", "--get", "core.sparseCheckout"]).stdout().unwrap_or_default();
+    if new.is_empty() || !sparse.starts_with(b"true") {
+        return Ok(Vec::new());
     }
+    let folder = repo.temporary_folder()?;
+    let git = repo.git.with_index(folder.path().join("index")).with_work_tree(folder.path().join("files"));
+    fs::create_dir(folder.path().join("files")).context(|| "cannot make a temporary folder".to_owned())?;
+    let empty = git.oid(["hash-object", "-t", "blob", "-w", "--stdin"])?;
+    git.enter(new.iter().map(|path| (0o100644, &empty, *path)))?;
+    let tree = git.oid(["write-tree"])?;
+    git.call(["read-tree", "--empty"]).stdout()?;
+    git.call(["read-tree", "-m", "-u", tree.as_str()]).stdout()?;
+    let list = git.call(["ls-files", "-z", "-t"]).stdout()?;
+    let skipped = list.split(|&byte| byte == 0).filter_map(|line| line.strip_prefix(b"S "));
+    Ok(skipped.map(<[u8]>::to_vec).collect())
 }

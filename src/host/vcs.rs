@@ -1,0 +1,45 @@
+//! The one seam between git and jj: what the two do each in its own way. All else on the host is the same for both.
+
+use std::collections::HashSet;
+use std::fmt::Debug;
+use std::path::{Path, PathBuf};
+
+use super::git::Git;
+use super::obstacles::Obstacle;
+use super::{Head, Repo};
+use crate::error::Result;
+use crate::snapshot::{Change, Oid};
+
+/// The host's own files, as they were on disk.
+pub struct Ours {
+    /// Their tree: tracked and untracked files, without the ignored ones.
+    pub(super) tree: Oid,
+    /// Paths in the index that git keeps off the disk (`git sparse-checkout`), or whose changes it does not look at.
+    pub(super) absent: HashSet<Vec<u8>>,
+    /// Files that are not tracked and not ignored; a nested repository counts as one.
+    pub(super) untracked: Vec<Vec<u8>>,
+}
+
+/// A kind of working tree: a git work tree, or a jj workspace.
+pub trait Vcs: Debug + Send + Sync {
+    /// Returns where HEAD is.
+    fn head(&self, repo: &Repo) -> Result<Head>;
+
+    /// Takes the host's files as a tree, without touching them; the untracked ones only when asked.
+    fn files(&self, repo: &Repo, untracked: bool) -> Result<Ours>;
+
+    /// Returns which of these changes cannot be in this working tree, whatever is on disk.
+    fn unfit(&self, repo: &Repo, ours: &Ours, changes: &[Change]) -> Result<Vec<Obstacle>>;
+
+    /// Why a file stands in the way that is on disk and not among [`Vcs::files`].
+    fn untracked(&self) -> &'static str;
+
+    /// Returns a git that reads and writes files as this working tree holds them, with an empty index in `folder`.
+    fn pen(&self, repo: &Repo, folder: &Path) -> Result<Git>;
+
+    /// Returns the folder that is ours, beside the working tree's other metadata.
+    fn own_folder(&self, repo: &Repo) -> PathBuf;
+
+    /// Returns the last part of the ref of the newest landing: each working tree has its own.
+    fn landing(&self) -> String;
+}
