@@ -10,6 +10,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
+use crate::interrupt;
 use crate::ui::{self, Keep};
 
 /// A child to run: program, arguments, environment, input.
@@ -173,6 +174,10 @@ impl Call {
         }
         let output =
             call.run().map_err(|error| Error::refused(format!("cannot run '{}'", self.program)).source(error))?;
+        // The terminal sends Ctrl-C to the child as well; that it died of it is no failure of its own.
+        if output.status.code().is_none() && interrupt::pending() {
+            return Err(Error::interrupted());
+        }
         Ok(Output { code: output.status.code(), stdout: output.stdout, stderr: output.stderr })
     }
 }

@@ -191,11 +191,6 @@ pub fn data_stream(from: &mut dyn io::Read) -> Result<()> {
     }
 }
 
-/// Tells whether stdout is a terminal.
-pub fn stdout_is_terminal() -> bool {
-    io::stdout().is_terminal()
-}
-
 /// Which control characters [`sanitise`] lets through.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Keep {

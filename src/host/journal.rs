@@ -1,8 +1,8 @@
 //! What a landing is about to replace, kept until it is done, so that a landing which fails half-way, or was killed, is
 //! taken back: the same files, with their times, not copies of them.
 //!
-//! The journal is a folder of ours beside the working tree: `trees` names the tree of the files before and after, and the file that
-//! is about to be replaced by the n-th change between the two is linked as `n`.
+//! The journal is a folder of ours beside the working tree: `trees` names the tree of the files before and after, and
+//! the file that is about to be replaced by the n-th change between the two is linked as `n`.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};

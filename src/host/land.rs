@@ -11,6 +11,7 @@ use super::merge::{self, Merged};
 use super::obstacles::{self, Obstacle};
 use super::vcs::Ours;
 use crate::error::{Error, Result};
+use crate::interrupt;
 use crate::process::Output;
 use crate::snapshot::{Change, Oid, Snapshot, refuse_reserved};
 use crate::ui;
@@ -103,6 +104,10 @@ impl Plan<'_> {
     pub fn land(self) -> Result<()> {
         if self.stale {
             return Ok(());
+        }
+        // From here on it is all or nothing, and quick.
+        if interrupt::pending() {
+            return Err(Error::interrupted());
         }
         if self.changes.is_empty() {
             return self.record();
