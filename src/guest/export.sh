@@ -21,18 +21,17 @@ main() {
 	payload=$4 prepared=$6 haves=$8
 	snapshot "$3" "$5" "$6" "$7"
 	shift 8
-	find_pointers
+	compare '--raw -z --no-abbrev' "$@" >"$gb_dir/raw"
+	find_pointers "$gb_dir/raw"
+	# The worker may have thrown the prepared head away.
 	since=
-	if test -n "$prepared" && qgit cat-file -e "$prepared^{commit}" 2>/dev/null
-	then
-		since=$(count "$prepared")
-	fi
+	test -z "$prepared" || since=$(count "$prepared" 2>/dev/null || :)
 	printf 'git-banger 1 %s\n' "$gb_nonce"
 	printf '%s\n' "format $format" "head $head" "branch $branch" "base $base" "tree $tree" "commit $commit" \
 		"commits $(count "$base")" "since $since" ''
 	cat "$gb_dir/notes"
 	printf '\0'
-	compare '--raw -z --no-abbrev' "$@"
+	cat "$gb_dir/raw"
 	printf '\0'
 	case $payload in
 	patch) compare '--patch --unified=3 --binary --full-index' "$@" ;;
@@ -69,7 +68,7 @@ compare() {
 # Writes a bundle that any git can fetch from: the snapshot, the base and what leads there, without what the host has.
 bundle() {
 	# shellcheck disable=SC2086 # one word a commit
-	printf '%s\n' $haves | qgit cat-file --batch-check='%(objectname) %(objecttype)' |
+	printf '%s\n' $haves | local_git cat-file --batch-check='%(objectname) %(objecttype)' |
 		sed -n 's/ commit$//p' >"$gb_dir/haves"
 	case $format in
 	sha1) printf '# v2 git bundle\n' ;;

@@ -98,30 +98,15 @@ lease() {
 # Runs git with everything off that the configuration could do behind our back.
 plain_git() {
 	# fsmonitor and the hooks would run programs; a split index would be written beside the real one; a safecrlf that
-	# dies, a low bigFileThreshold and a signed or recoded commit would each change what a snapshot is.
+	# dies and a low bigFileThreshold would each change what a snapshot is. What is made here need not survive a power
+	# cut. git-lfs puts new content where it is told to.
 	git -c core.fsmonitor=false -c core.splitIndex=false -c core.hooksPath=/dev/null -c core.safecrlf=false \
 		-c core.bigFileThreshold=1m -c core.compression=1 -c pack.compression=1 -c pack.packSizeLimit=0 \
-		-c pack.windowMemory=64m -c core.sparseCheckout=false -c index.sparse=false -c core.quotePath=true \
-		-c diff.suppressBlankEmpty=false -c diff.renameLimit=0 -c i18n.commitEncoding=UTF-8 -c filter.lfs.required=false \
-		-c advice.addEmbeddedRepo=false -c advice.addIgnoredFile=false "$@"
+		-c pack.windowMemory=64m -c core.sparseCheckout=false -c index.sparse=false -c core.untrackedCache=false \
+		-c core.quotePath=false -c core.fsync=none -c diff.suppressBlankEmpty=false -c diff.renameLimit=0 \
+		-c filter.lfs.required=false -c "lfs.storage=$gb_dir/lfs" -c advice.addEmbeddedRepo=false \
+		-c advice.addIgnoredFile=false "$@"
 }
-
-# Prints the fixed commit that stands for "no commit yet"; the host makes the same one.
-empty_commit() {
-	our_commit '@0 +0000' -m empty "$(plain_git hash-object -t tree -w --stdin </dev/null)"
-}
-
-# Runs git commit-tree as git-banger.
-# $1 - date
-# $2… - arguments
-our_commit() (
-	GIT_AUTHOR_NAME=git-banger GIT_AUTHOR_EMAIL=git-banger GIT_AUTHOR_DATE=$1
-	GIT_COMMITTER_NAME=git-banger GIT_COMMITTER_EMAIL=git-banger GIT_COMMITTER_DATE=$1
-	export GIT_AUTHOR_NAME GIT_AUTHOR_EMAIL GIT_AUTHOR_DATE
-	export GIT_COMMITTER_NAME GIT_COMMITTER_EMAIL GIT_COMMITTER_DATE
-	shift
-	plain_git commit-tree "$@"
-)
 
 # Sets gb_name to a path, from a line in which git quoted it.
 # $1 - the line

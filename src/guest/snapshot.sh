@@ -22,12 +22,16 @@ open_workspace() {
 	format=$4 gitdir=$5 commondir=$6 index=$7 objects=$8
 	# git before 2.27 repeats what it does not know.
 	case $format in --*) format=sha1 ;; esac
+	case $format in
+	sha1) empty_tree=4b825dc642cb6eb9a060e54bf8d69288fbee4904 ;;
+	*) empty_tree=6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321 ;;
+	esac
 	commondir=$(cd -- "$commondir" && pwd)
 	objects=$(cd -- "$objects" && pwd)
 	top=$(pwd)
 }
 
-# Runs a command whose git sees only the throw-away index and writes only into the quarantine.
+# Runs a command whose git sees only the throw-away index, and puts new objects only into the quarantine.
 quarantined() (
 	GIT_DIR=$gb_git GIT_WORK_TREE=$top GIT_INDEX_FILE=$gb_dir/index GIT_OBJECT_DIRECTORY=$gb_dir/objects
 	GIT_ALTERNATE_OBJECT_DIRECTORIES=$alternates
@@ -35,22 +39,41 @@ quarantined() (
 	"$@"
 )
 
-# git on the throw-away index and the quarantined objects.
+# git that reads the workspace's objects too; for all that does not make an object which may be there already.
 qgit() {
 	quarantined plain_git "$@"
 }
+
+# git that knows no object but those in the quarantine. Whatever makes an object goes through here: where git finds
+# that it has the object already, it sets the time of the object's file or pack to now, in an alternate as well.
+blind_git() (
+	alternates=''
+	local_git "$@"
+)
+
+# git that does not ask the remote of a partial clone for what is missing (2.44 or later; older ones may ask).
+local_git() (
+	GIT_NO_LAZY_FETCH=1
+	export GIT_NO_LAZY_FETCH
+	qgit "$@"
+)
 
 # Makes the throw-away index and the quarantine.
 quarantine() {
 	mkdir -- "$gb_dir/objects"
 	# Quoted, for a path may hold the colon that separates paths here (git 2.11).
-	alternates=\"$(printf '%s\n' "$objects" | sed 's/[\\"]/\\&/g')\"
+	alternates=$objects
+	case $alternates in
+	*[\\\"]*) alternates=$(printf '%s\n' "$alternates" | sed 's/[\\"]/\\&/g') ;;
+	esac
+	alternates=\"$alternates\"
 	gb_git=$gitdir
 	if test -f "$index"
 	then
+		test -r "$index" || die 85 "cannot read the index '$index'"
 		# With its time: git takes a file for unchanged by comparing its time with the index's. Without, 2 of 200
 		# same-size edits made right after the index was written were missed.
-		cp -p -- "$index" "$gb_dir/index"
+		cp -p -- "$index" "$gb_dir/index" || die 86 "cannot copy the index to '$gb_dir'"
 	fi
 	for gb_shared in "$gitdir"/sharedindex.*
 	do
@@ -77,38 +100,58 @@ note() {
 	printf '%s\0%s\0' "$1" "$2" >>"$gb_dir/notes"
 }
 
-# Passes on the lines that name something which is there.
-present() {
-	while IFS= read -r gb_line
-	do
-		named "$gb_line"
-		if test -e "$gb_name" || test -h "$gb_name"
-		then
-			printf '%s\n' "$gb_line"
-		fi
-	done
+# Compares the index with the files; writes what it finds to lists in the temporary folder, paths as git quotes them:
+# changed - files that are not as in the index, or not in it
+# blobs - what the index has for the first kind
+# nested - nested repositories
+# assumed, skipped - entries whose flags hide edits
+# rules - objects of skipped .gitattributes and .gitignore, which git reads in place of the files
+# gitlinks - commit and path of submodules, and of nested repositories that were added as such
+list_changes() {
+	: >"$gb_dir/changed"
+	{
+		# One line an entry, all of the index and more: grep is much quicker than awk at leaving them out.
+		qgit ls-files -v -s -m -o --exclude-standard 2>"$gb_dir/said" || echo '! failed'
+	} | grep '^[!?CMa-zS] \|^. 160000 ' >"$gb_dir/marked" || return 0
+	(
+		cd -- "$gb_dir"
+		for gb_list in blobs nested assumed skipped rules gitlinks
+		do
+			: >"$gb_list"
+		done
+		awk '
+			{ path = substr($0, index($0, "\t") + 1) }
+			/^!/ { exit 1 }
+			/^[?]/ { path = substr($0, 3); print path > (path ~ /\/"?$/ ? "nested" : "changed"); next }
+			/^C/ { print path > "changed"; print $3 > "blobs"; next }
+			/^[Mm]/ { print path > "changed"; next }
+			/^[a-z]/ { print path > "assumed" }
+			/^[Ss]/ { print path > "skipped"; if (path ~ /\.git(attributes|ignore)"?$/) print $3 > "rules" }
+			$2 == 160000 { print $3 " " path > "gitlinks" }' marked
+	) || die 90 "cannot read the index: $(cat "$gb_dir/said")"
 }
 
-# Passes on the lines that name a file or a symlink.
-files_only() {
-	while IFS= read -r gb_line
-	do
-		named "$gb_line"
-		if test -f "$gb_name" || test -h "$gb_name"
-		then
-			printf '%s\n' "$gb_line"
-		fi
-	done
-}
-
-# Looks at the index entries that need care: flags that hide edits, and submodules.
-careful_entries() {
-	qgit ls-files -v -s | grep '^[a-zS] \|^. 160000 ' >"$gb_dir/marked" || return 0
-	sed -n 's/^[a-z] [^	]*	//p' "$gb_dir/marked" >"$gb_dir/assumed"
+# Clears the flags that hide edits; a skipped file that is not there stays skipped.
+clear_flags() {
 	test ! -s "$gb_dir/assumed" || qgit update-index --no-assume-unchanged --stdin <"$gb_dir/assumed"
-	sed -n 's/^[Ss] [^	]*	//p' "$gb_dir/marked" | present >"$gb_dir/skipped"
-	test ! -s "$gb_dir/skipped" || qgit update-index --no-skip-worktree --stdin <"$gb_dir/skipped"
-	sed -n 's/^. 160000 \([0-9a-f]*\) [0-3]	/\1 /p' "$gb_dir/marked" >"$gb_dir/gitlinks"
+	test -s "$gb_dir/skipped" || return 0
+	# All, then back for those that are missing: a shell looks at one file at a time.
+	qgit update-index --no-skip-worktree --stdin <"$gb_dir/skipped"
+	qgit ls-files -d | awk 'NR == FNR { skipped[$0]; next } $0 in skipped' "$gb_dir/skipped" - >"$gb_dir/absent"
+	test ! -s "$gb_dir/absent" || qgit update-index --skip-worktree --stdin <"$gb_dir/absent"
+	test ! -s "$gb_dir/rules" || bring <"$gb_dir/rules"
+}
+
+# Brings blobs that 'git add' may read into the quarantine.
+# stdin - their ids
+bring() {
+	local_git cat-file --batch-check | sed -n 's/ blob .*//p' | sort -u >"$gb_dir/wanted"
+	test ! -s "$gb_dir/wanted" ||
+		qgit pack-objects -q --window=0 --stdout <"$gb_dir/wanted" | blind_git index-pack --stdin >/dev/null
+}
+
+# Looks at submodules, and takes nested repositories that were added as such out of the index.
+look_at_gitlinks() {
 	while read -r gb_oid gb_line
 	do
 		named "$gb_line"
@@ -136,6 +179,15 @@ look_at_gitlink() {
 	test -z "$(plain_git -C "$2" status --porcelain 2>&1 | head -n 1)" || note dirty-submodule "$2"
 }
 
+# Passes on the lines that name a file or a symlink.
+files_only() {
+	while IFS= read -r gb_line
+	do
+		named "$gb_line"
+		test ! -f "$gb_name" && test ! -h "$gb_name" || printf '%s\n' "$gb_line"
+	done
+}
+
 # Lists every file below this folder that no .gitignore from here on down leaves out.
 everything_here() (
 	GIT_DIR=$gb_git GIT_WORK_TREE=. GIT_INDEX_FILE=$gb_dir/none
@@ -143,29 +195,42 @@ everything_here() (
 	plain_git ls-files -o --exclude-standard
 )
 
-# Adds the files of a nested repository as ordinary files.
+# Adds the files of a nested repository as ordinary files; then those of its own nested repositories and submodules.
 # $1 - its folder
-add_nested() {
-	(
-		cd -- "$1"
-		{
-			# What the nested repository tracks, past its own .gitignore too.
-			plain_git ls-files 2>/dev/null || :
-			everything_here
-		} | sort -u | files_only | qgit update-index --add --stdin
-	)
-	# Its own nested repositories and submodules.
-	(
-		cd -- "$1"
-		{
-			plain_git ls-files -s 2>/dev/null | sed -n 's/^160000 [^	]*	//p'
-			everything_here | grep '/"*$' || :
-		} | sort -u | while IFS= read -r gb_line
+add_nested() (
+	cd -- "$1"
+	gb_depth=$((gb_depth + 1))
+	gb_here=$gb_dir/here.$gb_depth
+	everything_here >"$gb_here"
+	{
+		grep -v '/"*$' "$gb_here" || :
+		# What the nested repository tracks past its own .gitignore.
+		plain_git ls-files -c -i --exclude-standard 2>/dev/null | files_only
+	} >"$gb_here.files"
+	add_listed <"$gb_here.files" 2>/dev/null || {
+		while IFS= read -r gb_line
 		do
 			named "$gb_line"
-			test ! -e "$gb_name/.git" || (cd -- "$top" && add_nested "$1/${gb_name%/}")
-		done
-	)
+			if test -h "$gb_name" || test -r "$gb_name" || test ! -e "$gb_name"
+			then
+				printf '%s\n' "$gb_line"
+			else
+				note unreadable "$1/$gb_name"
+				test -n "$gb_ignore_unreadable" || die 85 "this file cannot be read: $1/$gb_name"
+			fi
+		done <"$gb_here.files" | add_listed
+	}
+	grep '/"*$' "$gb_here" | while IFS= read -r gb_line
+	do
+		named "$gb_line"
+		test ! -e "$gb_name/.git" || (cd -- "$top" && add_nested "$1/${gb_name%/}")
+	done || :
+)
+
+# Adds files to the throw-away index, past every .gitignore; leaves out what is not there.
+# stdin - their paths, as git quotes them
+add_listed() {
+	blind_git update-index --add --remove --replace --stdin
 }
 
 # Names FIFOs, sockets and devices, which git passes over in silence. Starts from the top.
@@ -178,12 +243,21 @@ find_special() {
 }
 
 # Names what could not be read after 'git add' complained: files that are still not in the index as they are, and
-# folders that cannot be listed.
+# folders that cannot be listed. Where a FIFO or the like took the place of a file, the file is gone.
 find_unreadable() {
-	qgit ls-files -m -o --exclude-standard 2>/dev/null | present | while IFS= read -r gb_line
+	qgit ls-files -m -o --exclude-standard 2>/dev/null | while IFS= read -r gb_line
 	do
 		named "$gb_line"
-		test -h "$gb_name" || test -r "$gb_name" || printf 'unreadable\0%s\0' "$gb_name"
+		if test -h "$gb_name" || test ! -e "$gb_name"
+		then
+			continue
+		elif test ! -f "$gb_name" && test ! -d "$gb_name"
+		then
+			qgit update-index --force-remove -- "$gb_name"
+		elif test ! -r "$gb_name"
+		then
+			printf 'unreadable\0%s\0' "$gb_name"
+		fi
 	done
 	quarantined find . -name .git -prune -o -type d -exec sh -c '
 		for d
@@ -192,13 +266,53 @@ find_unreadable() {
 		done' sh {} + 2>/dev/null || :
 }
 
-# Brings every file of the guest into the throw-away index.
-# $1 - 1 to go on without unreadable files
-add_everything() {
-	gb_ignore_unreadable=$1
-	: >"$gb_dir/nested"
-	careful_entries
-	qgit ls-files -o --exclude-standard 2>/dev/null | grep '/"*$' >>"$gb_dir/nested" || :
+# Sets said to what 'git add' complained of; fails if it did.
+# $1… - what to add
+try_add() {
+	gb_status=0
+	# All new blobs into one pack: a file each took ten times as long for 3,000 of them. And git finds none of them by
+	# reading what the workspace has.
+	blind_git -c core.bigFileThreshold=1 add -A --ignore-errors "$@" 2>"$gb_dir/said" || gb_status=$?
+	test "$gb_status" -eq 0 && test ! -s "$gb_dir/said"
+}
+
+# Adds the changed files by their names, if they are few. Then git need not look at all the others again.
+add_few() {
+	test ! -s "$gb_dir/said" && test ! -s "$gb_dir/nested" && test "$(wc -l <"$gb_dir/changed")" -le 200 || return 1
+	test -s "$gb_dir/changed" || return 0
+	set --
+	while IFS= read -r gb_line
+	do
+		named "$gb_line"
+		set -- "$@" "./$gb_name"
+	done <"$gb_dir/changed"
+	bring_crlf "$@"
+	(
+		GIT_LITERAL_PATHSPECS=1
+		export GIT_LITERAL_PATHSPECS
+		try_add -- "$@"
+	)
+}
+
+# Brings what the index has for changed files that hold a CR: whether git turns CRLF into LF can depend on whether that
+# has CRLF, too.
+# $1… - names
+bring_crlf() {
+	test -s "$gb_dir/blobs" || return 0
+	for gb_name
+	do
+		shift
+		test -h "$gb_name" || test ! -f "$gb_name" || set -- "$@" "$gb_name"
+	done
+	if test "$#" -gt 0 && grep -qs -e "$(printf '\r')" -- "$@"
+	then
+		bring <"$gb_dir/blobs"
+	fi
+}
+
+# Adds all files, but not nested repositories.
+add_all() {
+	test ! -s "$gb_dir/blobs" || bring <"$gb_dir/blobs"
 	set -- .
 	while IFS= read -r gb_line
 	do
@@ -208,9 +322,7 @@ add_everything() {
 	gb_tries=0
 	while :
 	do
-		gb_status=0
-		qgit add -A --ignore-errors -- "$@" 2>"$gb_dir/said" || gb_status=$?
-		test "$gb_status" -ne 0 || test -s "$gb_dir/said" || break
+		try_add -- "$@" && break
 		find_unreadable >"$gb_dir/unreadable"
 		if test -s "$gb_dir/unreadable"
 		then
@@ -226,12 +338,30 @@ add_everything() {
 		gb_tries=$((gb_tries + 1))
 		test "$gb_tries" -lt 5 || die 89 "$(cat "$gb_dir/said")"
 	done
-	while IFS= read -r gb_line
-	do
-		named "$gb_line"
-		note nested-repository "${gb_name%/}"
-		add_nested "${gb_name%/}"
-	done <"$gb_dir/nested"
+}
+
+# Brings every file of the guest into the throw-away index.
+# $1 - 1 to go on without unreadable files
+add_everything() {
+	gb_ignore_unreadable=$1
+	list_changes
+	if test -s "$gb_dir/marked"
+	then
+		if test -s "$gb_dir/assumed" || test -s "$gb_dir/skipped"
+		then
+			clear_flags
+			list_changes
+		fi
+		look_at_gitlinks
+		add_few || add_all
+		gb_depth=0
+		while IFS= read -r gb_line
+		do
+			named "$gb_line"
+			note nested-repository "${gb_name%/}"
+			add_nested "${gb_name%/}"
+		done <"$gb_dir/nested"
+	fi
 }
 
 # Adds the files that prepare shipped beside the prepared head, even where the guest's own rules ignore them: a file
@@ -239,9 +369,11 @@ add_everything() {
 # $1 - prepared head, may be empty
 # $2 - baseline, may be empty
 add_shipped() {
-	test -n "$1" && test -n "$2" && qgit cat-file -e "$2^{commit}" 2>/dev/null || return 0
-	qgit diff-tree -r --no-renames --diff-filter=A --name-only "$1" "$2" | files_only >"$gb_dir/shipped" || :
-	test ! -s "$gb_dir/shipped" || qgit update-index --add --stdin <"$gb_dir/shipped"
+	test -n "$1" && test "$1" != "$2" || return 0
+	qgit diff-tree -r --no-renames --diff-filter=A --name-only "$1" "$2" >"$gb_dir/shipped" 2>/dev/null || return 0
+	test -s "$gb_dir/shipped" || return 0
+	qgit ls-files -c | awk 'NR == FNR { shipped[$0]; next } { delete shipped[$0] }
+		END { for (path in shipped) print path }' "$gb_dir/shipped" - | files_only | add_listed
 }
 
 # Makes the snapshot. Sets head, branch, base, tree, commit.
@@ -250,20 +382,11 @@ add_shipped() {
 # $3 - prepared head, may be empty
 # $4 - baseline, may be empty
 snapshot() {
-	branch=$(git symbolic-ref -q HEAD || :)
-	head=$(git rev-parse -q --verify 'HEAD^{commit}' || :)
 	quarantine
-	if test -z "$head"
-	then
-		if test -z "$branch" || git show-ref -q --verify "$branch"
-		then
-			die 90 "HEAD is damaged: $(git rev-parse HEAD 2>&1)"
-		fi
-		head=$(quarantined empty_commit)
-	fi
+	find_head
 	case $1 in
 	HEAD) base=$head ;;
-	*) base=$(git rev-parse -q --verify "$1^{commit}" || quarantined empty_base "$1") || die 84 "no commit '$1' in the guest" ;;
+	*) base=$(git rev-parse -q --verify "$1^{commit}" || empty_base "$1") || die 84 "no commit '$1' in the guest" ;;
 	esac
 	quarantined find_special >"$gb_dir/special" &
 	gb_finder=$!
@@ -271,10 +394,57 @@ snapshot() {
 	add_shipped "$3" "$4"
 	wait "$gb_finder"
 	cat "$gb_dir/special" >>"$gb_dir/notes"
-	tree=$(qgit write-tree)
+	make_tree
 	# The same work gives the same id, so the time is that of HEAD.
-	gb_date=$(qgit log -1 --no-show-signature --format='@%ct +0000' "$head")
-	commit=$(quarantined our_commit "$gb_date" -p "$head" -m 'git-banger: snapshot' "$tree")
+	commit=$(our_commit "$tree" "$head" "$time" 'git-banger: snapshot' | blind_git hash-object -t commit -w --stdin)
+}
+
+# Sets branch, empty when HEAD is detached; head; and time, that of head.
+find_head() {
+	branch=
+	read -r gb_line 2>/dev/null <"$gitdir/HEAD" || gb_line=
+	case $gb_line in
+	# The reftable format has a stand-in there.
+	'ref: refs/heads/.invalid' | '') branch=$(git symbolic-ref -q HEAD || :) ;;
+	'ref: '*) branch=${gb_line#ref: } ;;
+	esac
+	gb_out=$(git rev-list --max-count=1 --format='%H %ct' HEAD -- 2>/dev/null || :)
+	# The first line is a header.
+	gb_out=${gb_out##*
+}
+	head=${gb_out% *} time=${gb_out#* }
+	test -z "$head" || return 0
+	if test -z "$branch" || git show-ref -q --verify "$branch"
+	then
+		die 90 "HEAD is damaged: $(git rev-parse HEAD 2>&1)"
+	fi
+	head=$(empty_commit) time=0
+}
+
+# Sets tree, to what the throw-away index holds.
+make_tree() {
+	# git keeps the ids of those trees that it knows to be unchanged. For the others, read-tree (here it adds nothing)
+	# fills in those that are there; so write-tree makes those that are not, and touches none.
+	qgit read-tree -i --prefix="git-banger.$gb_nonce/" "$empty_tree"
+	tree=$(qgit write-tree)
+}
+
+# Prints the text of a commit.
+# $1 - tree
+# $2 - parent, may be empty
+# $3 - time
+# $4 - message
+our_commit() {
+	printf 'tree %s\n' "$1"
+	test -z "$2" || printf 'parent %s\n' "$2"
+	printf '%s git-banger <git-banger> %s +0000\n' author "$3" committer "$3"
+	printf '\n%s\n' "$4"
+}
+
+# Prints the id of the fixed commit that stands for "no commit yet"; the host makes the same one.
+empty_commit() {
+	blind_git hash-object -t tree -w --stdin </dev/null >/dev/null
+	our_commit "$empty_tree" '' 0 empty | blind_git hash-object -t commit -w --stdin
 }
 
 # Prints the empty commit if that is what is asked for: it need not be in this repository.
@@ -285,21 +455,23 @@ empty_base() {
 }
 
 # Names the changed files that are Git LFS pointers: their content is not in the repository.
+# $1 - output of 'git diff-tree --raw -z --no-abbrev'
 find_pointers() {
-	qgit diff-tree -r --raw --no-abbrev --no-renames --diff-filter=AMT "$base" "$commit" >"$gb_dir/raw"
-	cut -d' ' -f4 "$gb_dir/raw" | sort -u | qgit cat-file --batch-check='%(objectname) %(objecttype) %(objectsize)' |
-		awk '$2 == "blob" && $3 >= 100 && $3 < 1024 { print $1 }' >"$gb_dir/small"
+	# A path that looks like an entry is an id more, which is not there or no pointer.
+	tr '\0' '\n' <"$1" | sed -n 's/^:[0-7]* [0-7]* [0-9a-f]* \([0-9a-f]*\) .*/\1/p' |
+		local_git cat-file --batch-check='%(objectname) %(objecttype) %(objectsize)' |
+		awk '$2 == "blob" && $3 >= 100 && $3 < 1024 { print $1 }' | sort -u >"$gb_dir/small"
 	test -s "$gb_dir/small" || return 0
 	qgit cat-file --batch <"$gb_dir/small" | awk '
 		first && $0 == "version https://git-lfs.github.com/spec/v1" { print oid }
 		{ first = 0 }
 		NF == 3 && $2 == "blob" && length($1) >= 40 { oid = $1; first = 1 }' >"$gb_dir/pointers"
-	while read -r gb_oid
+	test -s "$gb_dir/pointers" || return 0
+	qgit diff-tree -r --raw --no-abbrev --no-renames --diff-filter=AMT "$base" "$commit" |
+		awk 'NR == FNR { pointers[$0]; next } $4 in pointers { print substr($0, index($0, "\t") + 1) }' \
+			"$gb_dir/pointers" - | while IFS= read -r gb_line
 	do
-		sed -n "s/^[^ ]* [^ ]* [^ ]* $gb_oid .	//p" "$gb_dir/raw" | while IFS= read -r gb_line
-		do
-			named "$gb_line"
-			note lfs-pointer "$gb_name"
-		done
-	done <"$gb_dir/pointers"
+		named "$gb_line"
+		note lfs-pointer "$gb_name"
+	done
 }
