@@ -208,8 +208,10 @@ impl Config {
         if let Some(user) = &to.user {
             call = call.arg("-l").arg(user);
         }
-        let output = call.arg("--").arg(&to.host).run()?;
+        let mut output = call.arg("--").arg(&to.host).run()?;
         if output.code != Some(0) {
+            // ssh writes for a terminal in raw mode.
+            output.stderr.retain(|&byte| byte != b'\r');
             return Err(Error::unreachable(format!("cannot look up '{}'", to.host)).source(output.failure("ssh -G")));
         }
         let options = Options::parse(&String::from_utf8_lossy(&output.stdout));

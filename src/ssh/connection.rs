@@ -56,7 +56,7 @@ impl Session {
                 Some(tried) => return tried.map_err(|failure| failure.into_error(&config)),
                 None => {
                     let seconds = config.connect_timeout.as_secs();
-                    return Err(unreached(&config, format!("no answer within {seconds} seconds")));
+                    return Err(unreached(&config, format!("no answer within {seconds} s")));
                 }
             }
         }

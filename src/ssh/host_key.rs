@@ -310,3 +310,139 @@ fn append(file: &Path, line: &str) -> io::Result<()> {
     let gap = if text.is_empty() || text.ends_with(b"\n") { "" } else { "\n" };
     file.write_all(format!("{gap}{line}").as_bytes())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKg90G9+Hnxt2W0oxYv2afKWaw4GT6ALRK4wXAym6lwD";
+    const OTHER: &str = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJdD7y3aLq454yWBdwLWbieU1ebz9/cu7/QEXn9OIeZJ";
+
+    fn known(name: &str, fallback: Option<&str>, text: &str) -> KnownHosts {
+        let mut known = KnownHosts { name: name.to_owned(), entries: Vec::new(), revoked: Vec::new() };
+        known.add(Path::new("known_hosts"), text, fallback);
+        known
+    }
+
+    fn verdict(name: &str, fallback: Option<&str>, text: &str) -> String {
+        match known(name, fallback, text).judge(&PublicKey::from_openssh(KEY).unwrap()) {
+            Verdict::Known => "known".to_owned(),
+            Verdict::Revoked(entry) => format!("revoked {}", entry.line),
+            Verdict::Changed(entry) => format!("changed {}", entry.line),
+            Verdict::New => "new".to_owned(),
+        }
+    }
+
+    #[test]
+    fn lines_are_read_as_ssh_reads_them() {
+        let of = |text: &str| verdict("dev.example", None, text);
+        assert_eq!(of(""), "new");
+        assert_eq!(of(&format!("# comment\n\n  \tdev.example \t{KEY} a # comment\r\n")), "known");
+        assert_eq!(of(&format!("garbage\ndev.example ssh-new AAAA\ndev.example {OTHER}\ndev.example {KEY}")), "known");
+        assert_eq!(of(&format!("\n#\ndev.example {OTHER}\n")), "changed 3");
+        assert_eq!(of(&format!("#dev.example {OTHER}\n")), "new");
+        assert_eq!(of(&format!("@cert-authority *.example {OTHER}\n@unheard-of * {KEY}\n")), "new");
+        assert_eq!(of(&format!("dev.example {KEY}\n@revoked * {KEY}\n")), "revoked 2");
+        assert_eq!(of(&format!("@revoked other {KEY}\ndev.example {KEY}\n")), "known");
+        assert_eq!(of(&format!("@revoked dev.example {OTHER}\n")), "new");
+    }
+
+    #[test]
+    fn a_line_without_the_port_may_vouch_for_a_key_but_not_against_it() {
+        let of = |text: &str| verdict("[dev.example]:2222", Some("dev.example"), text);
+        assert_eq!(of(&format!("dev.example {KEY}\n")), "known");
+        assert_eq!(of(&format!("dev.example {OTHER}\n")), "new");
+        assert_eq!(of(&format!("[dev.example]:2222 {OTHER}\n")), "changed 1");
+        assert_eq!(of(&format!("[dev.example]:2223 {KEY}\n")), "new");
+        assert_eq!(of(&format!("[*.example]:* {KEY}\n")), "known");
+        assert_eq!(of(&format!("@revoked dev.example {KEY}\n")), "revoked 1");
+    }
+
+    #[test]
+    fn names_match_as_ssh_keygen_finds_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("known_hosts");
+        let names = ["dev.example", "[dev.example]:2222", "dev", "10.0.0.7", "::1", "a", "ab"];
+        let mut fields: Vec<String> = [
+            "dev.example",
+            "DEV.Example",
+            "*.example",
+            "dev.*",
+            "*",
+            "?ev.example",
+            "d?",
+            "*,!dev.example",
+            "!dev.example,*",
+            "!dev*",
+            "x,dev,y",
+            "dev.example,",
+            ",dev",
+            "[dev.example]:2222",
+            "[*]:2222",
+            "[dev.example]:*",
+            "10.0.0.?",
+            "10.*.7",
+            "::1",
+            "a*b*",
+            "**b",
+            "a?",
+            "?",
+            "|1|",
+            "|1|a|b",
+            "|1|AAAA|AAAA",
+            "a|b",
+            "!",
+            "*!",
+            "\\*",
+        ]
+        .map(str::to_owned)
+        .to_vec();
+        fields.extend(names.iter().map(|name| hashed(name).unwrap()));
+        for field in fields {
+            fs::write(&file, format!("{field} {KEY}\n")).unwrap();
+            for name in names {
+                #[expect(clippy::disallowed_methods, reason = "the reference to compare with")]
+                let keygen = std::process::Command::new("ssh-keygen").args(["-F", name, "-f"]).arg(&file).output();
+                let found = keygen.unwrap().status.success();
+                assert_eq!(matches(&field, name), found, "{name} in {field}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_of_a_known_kind_is_asked_for() {
+        let known = known("dev", None, &format!("dev {KEY}\n"));
+        assert!(known.knows(&Algorithm::Ed25519));
+        assert!(!known.knows(&Algorithm::Rsa { hash: Some(HashAlg::Sha512) }));
+        assert!(same_kind(&Algorithm::Rsa { hash: None }, &Algorithm::Rsa { hash: Some(HashAlg::Sha512) }));
+    }
+
+    #[test]
+    fn a_key_is_appended_on_a_line_of_its_own() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("new/known_hosts");
+        append(&file, "a b c\n").unwrap();
+        append(&file, "d e f").unwrap();
+        append(&file, "g h i\n").unwrap();
+        assert_eq!(fs::read_to_string(&file).unwrap(), "a b c\nd e f\ng h i\n");
+        let mode = |path: &Path| std::os::unix::fs::PermissionsExt::mode(&fs::metadata(path).unwrap().permissions());
+        assert_eq!((mode(&file) & 0o777, mode(file.parent().unwrap()) & 0o777), (0o600, 0o700));
+    }
+
+    #[test]
+    fn revoked_keys_are_read_or_nothing_is_trusted() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("revoked");
+        let read = |text: &[u8]| {
+            fs::write(&file, text).unwrap();
+            let mut known = known("dev", None, &format!("dev {KEY}\n"));
+            known.add_revoked(&file).map(|()| known)
+        };
+        let key = PublicKey::from_openssh(KEY).unwrap();
+        assert!(matches!(read(format!("# old\n\n{KEY} me\n").as_bytes()).unwrap().judge(&key), Verdict::Revoked(_)));
+        assert!(matches!(read(format!("{OTHER}\n").as_bytes()).unwrap().judge(&key), Verdict::Known));
+        assert!(read(b"SSHKRL\n\0rest").is_err());
+        assert!(read(b"nonsense\n").is_err());
+        assert!(known("dev", None, "").add_revoked(Path::new("/no/such/file")).is_err());
+    }
+}

@@ -9,6 +9,8 @@ mod config;
 mod connection;
 mod host_key;
 mod spool;
+#[cfg(test)]
+mod tests;
 mod transport;
 
 use std::sync::Arc;

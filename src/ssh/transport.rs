@@ -75,13 +75,14 @@ const HOST_KEYS: &[Algorithm] = &[
 /// # Errors
 /// When ssh_config leaves nothing to propose.
 pub fn settings(config: &Config, known: &KnownHosts) -> Result<client::Config> {
-    let mut kexes = pick(KEXES, "KexAlgorithms", |name| {
+    let mut kexes = pick(config, KEXES, "KexAlgorithms", |name| {
         // An OpenSSH before 9.9 knows no ML-KEM; sntrup761 in its place says that a hybrid is wanted.
         allowed(&config.kex, name.as_ref())
             || (*name == kex::MLKEM768X25519_SHA256 && config.kex.iter().any(|name| name.starts_with("sntrup761")))
     })?;
     kexes.extend_from_slice(EXTENSIONS);
-    let mut keys = pick(HOST_KEYS, "HostKeyAlgorithms", |name| allowed(&config.host_key_algorithms, name.as_ref()))?;
+    let mut keys =
+        pick(config, HOST_KEYS, "HostKeyAlgorithms", |name| allowed(&config.host_key_algorithms, name.as_ref()))?;
     // The server shows the first that it has: ask for one that can be recognised.
     keys.sort_by_key(|key| !known.knows(key));
     let compression: &[compression::Name] =
@@ -90,8 +91,8 @@ pub fn settings(config: &Config, known: &KnownHosts) -> Result<client::Config> {
         kex: Cow::Owned(kexes),
         key: Cow::Owned(keys),
         host_key_certificates: Cow::Borrowed(&[]),
-        cipher: Cow::Owned(pick(CIPHERS, "Ciphers", |name| allowed(&config.ciphers, name.as_ref()))?),
-        mac: Cow::Owned(pick(MACS, "MACs", |name| allowed(&config.macs, name.as_ref()))?),
+        cipher: Cow::Owned(pick(config, CIPHERS, "Ciphers", |name| allowed(&config.ciphers, name.as_ref()))?),
+        mac: Cow::Owned(pick(config, MACS, "MACs", |name| allowed(&config.macs, name.as_ref()))?),
         compression: Cow::Borrowed(compression),
     };
     let usual = Limits::default();
@@ -115,10 +116,13 @@ fn allowed(list: &[String], name: &str) -> bool {
     list.is_empty() || list.iter().any(|allowed| allowed == name)
 }
 
-fn pick<N: Clone>(ours: &[N], option: &str, allowed: impl Fn(&N) -> bool) -> Result<Vec<N>> {
+fn pick<N: Clone>(config: &Config, ours: &[N], option: &str, allowed: impl Fn(&N) -> bool) -> Result<Vec<N>> {
     let picked: Vec<N> = ours.iter().filter(|name| allowed(name)).cloned().collect();
     if picked.is_empty() {
-        return Err(Error::unreachable(format!("nothing that ssh_config allows in '{option}' is supported here")));
+        return Err(Error::unreachable(format!(
+            "cannot reach guest '{}': nothing that ssh_config allows in '{option}' is supported here",
+            config.name
+        )));
     }
     Ok(picked)
 }
