@@ -5,6 +5,7 @@
 mod completions;
 mod guests;
 mod install;
+mod makefile;
 mod man;
 mod scripts;
 mod support;
