@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tempfile::TempDir;
@@ -106,6 +106,15 @@ impl Host {
     pub fn banger<A: AsRef<OsStr>>(&self, args: &[A]) -> assert_cmd::Command {
         let mut command = assert_cmd::Command::new(env!("CARGO_BIN_EXE_git-banger"));
         command.env_clear().envs(self.env()).current_dir(self.repo()).args(args);
+        command
+    }
+
+    /// Returns a program, ready to run in the repository, for which `git banger` is on PATH.
+    pub fn command(&self, program: &str) -> Command {
+        let folder = Path::new(env!("CARGO_BIN_EXE_git-banger")).parent().unwrap();
+        let path = format!("{}:{}", path_with("GIT_BANGER_TEST_HOST_GIT"), folder.display());
+        let mut command = Command::new(program);
+        command.env_clear().envs(self.env()).env("PATH", path).current_dir(self.repo());
         command
     }
 
