@@ -1,4 +1,4 @@
-# demo, test, lint, install and uninstall (PREFIX, DESTDIR).
+# demo, test, lint, bench, test-vm VM=<ssh alias>, install and uninstall (PREFIX, DESTDIR).
 
 PREFIX = /usr/local
 DESTDIR =
@@ -7,7 +7,7 @@ CARGO = cargo
 BINARY = $(RELEASE)
 
 RELEASE = $(or $(CARGO_TARGET_DIR),target)/release/git-banger
-SHELL_SCRIPTS = .ci/run tests/tools tests/other-git
+SHELL_SCRIPTS = .ci/run tests/tools tests/other-git tests/vm
 SHARE = $(DESTDIR)$(PREFIX)/share
 PLACES = \
 	$(DESTDIR)$(PREFIX)/bin/git-banger \
@@ -16,7 +16,7 @@ PLACES = \
 	$(SHARE)/zsh/site-functions/_git-banger \
 	$(SHARE)/fish/vendor_conf.d/git-banger.fish
 
-.PHONY: all demo test lint install uninstall $(RELEASE)
+.PHONY: all demo test lint bench test-vm install uninstall $(RELEASE)
 
 all: $(RELEASE)
 
@@ -36,6 +36,13 @@ lint:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	shellcheck $(SHELL_SCRIPTS)
+
+bench:
+	$(CARGO) bench --locked --bench export
+
+# Any VM that ssh reaches (with SSH_CONFIG=FILE, if it is named in another file) and that has git.
+test-vm: $(BINARY)
+	tests/vm $(BINARY) "$(VM)" $(SSH_CONFIG)
 
 install: $(BINARY)
 	install -D -m 755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/git-banger
