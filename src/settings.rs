@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use crate::cli::Global;
 use crate::error::{Error, Result};
-use crate::process::Call;
+use crate::host::config;
 use crate::ssh::Destination;
 use crate::ui;
 
@@ -61,12 +61,8 @@ impl Settings {
     /// # Errors
     /// When the configuration cannot be read, or is not UTF-8.
     pub fn load(global: Global) -> Result<Settings> {
-        let call = Call::new("git").args(["config", "--null", "--get-regexp", r"^banger\."]);
-        let call = match &global.dir {
-            Some(dir) => call.dir(dir),
-            None => call,
-        };
-        let output = call.run()?;
+        let call = config::call(global.dir.as_deref())?;
+        let output = call.args(["--null", "--get-regexp", r"^banger\."]).run()?;
         // Exit status 1: no such key.
         if !matches!(output.code, Some(0 | 1)) {
             return Err(output.failure("git config"));

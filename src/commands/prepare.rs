@@ -20,7 +20,7 @@ pub fn run(args: &Prepare, settings: &Settings) -> Result<()> {
         Some(branch) => checked_branch(&repo, branch)?,
         None => head.branch.as_deref(),
     };
-    let freight = ship::gather(&repo, &head, args.untracked, args.depth)?;
+    let freight = ship::gather(&repo, &vm.name, &head, args.untracked, args.depth)?;
     if args.dry_run {
         return say("would ship", &repo, &vm, branch, &freight);
     }

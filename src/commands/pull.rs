@@ -8,7 +8,7 @@ use super::fetch::{self, Base};
 use super::report::{self, List};
 use crate::cli::Pull;
 use crate::error::{Error, Result};
-use crate::host::{Repo, land};
+use crate::host::{Landed, Repo, land};
 use crate::settings::{Settings, Vm};
 use crate::snapshot::{Change, Snapshot};
 use crate::ui;
@@ -25,7 +25,7 @@ pub fn run(args: &Pull, settings: &Settings) -> Result<()> {
     let base = Base::choose(&args.taking, &vm, Some(&repo))?;
     let (snapshot, ours) = thread::scope(|scope| {
         // The host's own files are read while the guest works.
-        let ours = scope.spawn(|| repo.files());
+        let ours = scope.spawn(|| repo.files(&vm.name));
         let (snapshot, _) = fetch::take(&repo, &vm, &base, &args.taking)?;
         let ours = ours.join().map_err(|_| Error::bug("reading the host's files failed"))??;
         Ok::<_, Error>((snapshot, ours))
@@ -36,10 +36,12 @@ pub fn run(args: &Pull, settings: &Settings) -> Result<()> {
     let plan = land::plan(&repo, &vm.name, ours, &snapshot, &pathspecs)?;
     let changes = plan.changes().to_vec();
     let stat = if args.stat { plan.stat()? } else { Vec::new() };
-    if !args.dry_run {
-        plan.land()?;
+    let landed = if args.dry_run { Landed::default() } else { plan.land()? };
+    tell(args, &vm, &base, &snapshot, &changes, &stat)?;
+    if let Some(undo) = landed.undo {
+        ui::status(&format!("undo: {undo}"));
     }
-    tell(args, &vm, &base, &snapshot, &changes, &stat)
+    Ok(())
 }
 
 #[derive(Serialize)]

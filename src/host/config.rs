@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Repo, git};
+use super::{Repo, git, jj};
 use crate::error::Result;
 use crate::process::Call;
 
@@ -20,7 +20,7 @@ pub fn get(repo: &Repo, key: &str) -> Result<String> {
 /// # Errors
 /// When the configuration cannot be written.
 pub fn set(dir: Option<&Path>, global: bool, key: &str, value: &str) -> Result<()> {
-    call(dir, global).args(["--replace-all", key, value]).stdout().map(drop)
+    call(dir)?.args([scope(global), "--replace-all", key, value]).stdout().map(drop)
 }
 
 /// Removes a section from the repository's configuration and the user's; tells whether there was one.
@@ -31,15 +31,27 @@ pub fn remove_section(dir: Option<&Path>, name: &str) -> Result<bool> {
     let mut found = false;
     for global in [false, true] {
         // git has no exit status of its own for "no such section".
-        found |= call(dir, global).args(["--remove-section", name]).run()?.code == Some(0);
+        found |= call(dir)?.args([scope(global), "--remove-section", name]).run()?.code == Some(0);
     }
     Ok(found)
 }
 
-fn call(dir: Option<&Path>, global: bool) -> Call {
-    let call = Call::new("git").args(["config", if global { "--global" } else { "--local" }]);
-    match dir {
+/// Starts a call of `git config` that reads what holds in `dir`, or in the current folder.
+///
+/// # Errors
+/// When it is a jj workspace that cannot be used.
+pub fn call(dir: Option<&Path>) -> Result<Call> {
+    let call = Call::new("git").args(["config"]);
+    let call = match jj::hidden_git_dir(dir)? {
+        Some(git_dir) => call.env("GIT_DIR", git_dir),
+        None => call,
+    };
+    Ok(match dir {
         Some(dir) => call.dir(dir),
         None => call,
-    }
+    })
+}
+
+fn scope(global: bool) -> &'static str {
+    if global { "--global" } else { "--local" }
 }

@@ -9,26 +9,25 @@ use super::git::Git;
 use super::journal::{self, Journal};
 use super::merge::{self, Merged};
 use super::obstacles::{self, Obstacle};
-use super::vcs::Ours;
+use super::vcs::{Landed, Ours};
 use crate::error::{Error, Result};
 use crate::interrupt;
-use crate::process::Output;
 use crate::snapshot::{Change, Oid, Snapshot, refuse_reserved};
 use crate::ui;
 
 /// A landing that can be done: its merge is clean, and nothing is in its way.
 pub struct Plan<'a> {
-    repo: &'a Repo,
-    vm: &'a str,
+    pub(super) repo: &'a Repo,
+    pub(super) vm: &'a str,
     snapshot: &'a Snapshot,
-    ours: Ours,
+    pub(super) ours: Ours,
     /// What of the guest's work lands, as a tree; the snapshot's own unless pathspecs chose.
     theirs: Oid,
     /// Both sides' changes in one tree.
-    result: Oid,
+    pub(super) result: Oid,
     /// Nothing of the guest's is new since both sides agreed.
     stale: bool,
-    changes: Vec<Change>,
+    pub(super) changes: Vec<Change>,
     shown: Vec<Change>,
 }
 
@@ -101,70 +100,83 @@ impl Plan<'_> {
     ///
     /// # Errors
     /// When a file changed meanwhile, or cannot be written; everything is as it was before, then.
-    pub fn land(self) -> Result<()> {
+    pub fn land(self) -> Result<Landed> {
         if self.stale {
-            return Ok(());
+            return Ok(Landed::default());
         }
         // From here on it is all or nothing, and quick.
         if interrupt::pending() {
             return Err(Error::interrupted());
         }
         if self.changes.is_empty() {
-            return self.record();
+            return self.record(Landed::default());
         }
         let journal = Journal::open(self.repo, &self.ours.tree, &self.result, &self.changes)?;
-        let pen = match Pen::new(self.repo, &self.changes).and_then(|pen| self.ready(&pen).map(|()| pen)) {
+        let pen = match self.pen() {
             Ok(pen) => pen,
             Err(error) => {
                 journal.close();
                 return Err(error);
             }
         };
-        let output = pen.read_tree(&[])?;
-        if output.code != Some(0) {
-            journal.take_back()?;
-            return Err(failed(&output));
-        }
-        self.record()?;
+        let landed = pen.write(&[]).and_then(|()| self.repo.vcs.finish(&self));
+        let landed = match landed {
+            Ok(landed) => self.record(landed)?,
+            Err(error) => {
+                journal.take_back()?;
+                return Err(error);
+            }
+        };
         journal.close();
-        Ok(())
+        Ok(landed)
     }
 
-    /// Refuses when a file is no longer as it was when the plan was made.
-    fn ready(&self, pen: &Pen) -> Result<()> {
+    /// Returns what writes the changes; refuses when a file is no longer as it was when the plan was made.
+    fn pen(&self) -> Result<Pen> {
+        let pen = Pen::new(self.repo, &self.changes)?;
         let moved: Vec<_> = pen.git.edited()?.iter().map(|path| Obstacle::new(path, MOVED)).collect();
         if !moved.is_empty() {
             return Err(refusal(self.vm, &self.ours.tree, &moved));
         }
-        let output = pen.read_tree(&["-n"])?;
-        if output.code == Some(0) { Ok(()) } else { Err(failed(&output)) }
+        pen.write(&["-n"])?;
+        self.repo.vcs.begin(self)?;
+        Ok(pen)
+    }
+
+    /// Returns what the landing is called in the log of the user's own tool.
+    pub(super) fn why(&self) -> String {
+        format!("pull {}", self.vm)
     }
 
     /// Records the landing as a commit: before, the snapshot, the landing before it; the tree is what came of it.
-    fn record(&self) -> Result<()> {
+    fn record(&self, landed: Landed) -> Result<Landed> {
         let git = &self.repo.git;
-        let name = self.repo.landing_ref(self.vm);
+        let name = self.repo.landing_ref(self.vm)?;
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         let now = format!("@{} +0000", now.as_secs());
         let before = git.commit(&self.ours.tree, &[], &now, "git-banger: before a landing")?;
-        let landed = if self.theirs == self.snapshot.tree {
+        let theirs = if self.theirs == self.snapshot.tree {
             self.snapshot.commit.clone()
         } else {
             git.commit(&self.theirs, &[&self.snapshot.commit], &now, "git-banger: the part that landed")?
         };
         let previous = git.maybe_oid(["rev-parse", "-q", "--verify", &name])?;
         let baseline = self.repo.recorded(self.vm, "baseline")?;
-        let message = format!(
+        let mut message = format!(
             "git-banger: landing from '{}'\n\nbase: {}\nbaseline: {}\n",
             self.vm,
             self.snapshot.base,
             baseline.as_ref().map_or("-", Oid::as_str)
         );
-        let mut parents = vec![&before, &landed];
+        if let Some(mark) = &landed.mark {
+            message.push_str(&format!("{MARK}{mark}\n"));
+        }
+        let mut parents = vec![&before, &theirs];
         parents.extend(&previous);
         let landing = git.commit(&self.result, &parents, &now, &message)?;
         let old = previous.map_or_else(|| "0".repeat(landing.as_str().len()), |previous| previous.to_string());
-        self.repo.update(format!("update {name} {landing} {old}\n"))
+        self.repo.update(format!("update {name} {landing} {old}\n"))?;
+        Ok(landed)
     }
 }
 
@@ -191,9 +203,13 @@ impl Pen {
         Ok(Pen { git, before, after, _folder: folder })
     }
 
-    fn read_tree(&self, how: &[&str]) -> Result<Output> {
+    fn write(&self, how: &[&str]) -> Result<()> {
         let call = self.git.call(["read-tree", "-m", "-u", "--no-recurse-submodules"]).args(how.iter().copied());
-        call.args([self.before.as_str(), self.after.as_str()]).apart().run()
+        let output = call.args([self.before.as_str(), self.after.as_str()]).apart().run()?;
+        if output.code == Some(0) {
+            return Ok(());
+        }
+        Err(Error::refused(format!("{}; everything is as it was before", output.failure("git read-tree"))))
     }
 }
 
@@ -202,7 +218,7 @@ impl Pen {
 /// # Errors
 /// When what is recorded cannot be read.
 pub fn newest(repo: &Repo, vm: &str, base: &Oid, baseline: Option<&Oid>) -> Result<Option<Oid>> {
-    let mut next = repo.git.maybe_oid(["rev-parse", "-q", "--verify", &repo.landing_ref(vm)])?;
+    let mut next = repo.git.maybe_oid(["rev-parse", "-q", "--verify", &repo.landing_ref(vm)?])?;
     let baseline = format!("baseline: {}", baseline.map_or("-", Oid::as_str));
     let base = format!("base: {base}");
     while let Some(landing) = next {
@@ -210,7 +226,8 @@ pub fn newest(repo: &Repo, vm: &str, base: &Oid, baseline: Option<&Oid>) -> Resu
         if !message.lines().any(|line| line == baseline) {
             break;
         }
-        if message.lines().any(|line| line == base) {
+        let mark = message.lines().find_map(|line| line.strip_prefix(MARK)).map(str::parse).transpose()?;
+        if message.lines().any(|line| line == base) && repo.vcs.holds(mark.as_ref())? {
             return Ok(parents.into_iter().nth(1));
         }
         next = parents.into_iter().nth(2);
@@ -218,11 +235,8 @@ pub fn newest(repo: &Repo, vm: &str, base: &Oid, baseline: Option<&Oid>) -> Resu
     Ok(None)
 }
 
+const MARK: &str = "jj: ";
 const MOVED: &str = "changed during the pull";
-
-fn failed(output: &Output) -> Error {
-    Error::refused(format!("{}; everything is as it was before", output.failure("git read-tree")))
-}
 
 /// Returns the error that names every path which cannot land.
 fn refusal(vm: &str, base: &Oid, obstacles: &[Obstacle]) -> Error {

@@ -5,6 +5,7 @@
 pub mod config;
 mod git;
 pub mod intake;
+mod jj;
 mod journal;
 pub mod land;
 mod merge;
@@ -13,6 +14,7 @@ mod pathspec;
 mod refs;
 pub mod ship;
 mod vcs;
+mod workspace;
 mod worktree;
 
 use std::ffi::OsString;
@@ -27,8 +29,10 @@ use crate::process::Call;
 use crate::snapshot::{Change, Oid};
 
 use git::Git;
-pub use vcs::Ours;
+use jj::Jj;
 use vcs::Vcs;
+pub use vcs::{Landed, Ours};
+use workspace::Workspace;
 use worktree::WorkTree;
 
 /// The repository that a command works in.
@@ -59,12 +63,15 @@ pub struct Head {
 }
 
 impl Repo {
-    /// Opens the repository of `dir`, or of the current folder, as git finds it from there.
+    /// Opens the repository of `dir`, or of the current folder: a jj workspace, or as git finds it from there.
     ///
     /// # Errors
-    /// When there is none, or git is missing or too old.
+    /// When there is none, or git is missing or too old, or jj where there is no way without.
     pub fn open(dir: Option<&Path>) -> Result<Repo> {
         git::check_version()?;
+        if let Some(jj) = Jj::find(dir)? {
+            return Workspace::open(jj, dir);
+        }
         let rev_parse = |args: &[&str]| {
             let call = Call::new("git").args(["rev-parse", "--path-format=absolute"]).args(args);
             match dir {
@@ -126,12 +133,12 @@ impl Repo {
         self.vcs.head(self)
     }
 
-    /// Takes the host's own files as they are on disk.
+    /// Takes the host's own files as they are on disk, before work of a guest lands.
     ///
     /// # Errors
     /// When a file cannot be read, or an object not written.
-    pub fn files(&self) -> Result<Ours> {
-        self.vcs.files(self, true)
+    pub fn files(&self, vm: &str) -> Result<Ours> {
+        self.vcs.files(self, true, &format!("before pull {vm}"))
     }
 
     /// Makes the commit that stands for "no commit yet"; the guest makes the same one.

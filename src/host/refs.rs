@@ -15,8 +15,8 @@ impl Repo {
     }
 
     /// Returns the ref of the newest landing in this work tree.
-    pub(super) fn landing_ref(&self, vm: &str) -> String {
-        format!("refs/worktree/banger/{}/{}", encode(vm), self.vcs.landing())
+    pub(super) fn landing_ref(&self, vm: &str) -> Result<String> {
+        Ok(format!("refs/worktree/banger/{}/{}", encode(vm), encode(&self.vcs.landing()?)))
     }
 
     /// Returns what is recorded about a guest as `kind`.
@@ -75,7 +75,7 @@ impl Repo {
         for kind in ["prepare", "baseline"] {
             haves.extend(self.recorded(vm, kind)?);
         }
-        haves.extend(self.git.maybe_oid(["rev-parse", "-q", "--verify", "HEAD^{commit}"])?);
+        haves.extend(self.head().ok().filter(|head| !head.unborn).map(|head| head.commit));
         // A prepared guest's history starts from what it got; any other may be a clone of the same upstream.
         if self.recorded(vm, "prepare")?.is_none() {
             let fixed = ["for-each-ref", "--sort=-committerdate", HAVES, "--format=%(objectname)"];

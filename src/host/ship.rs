@@ -28,8 +28,8 @@ pub struct Freight {
 ///
 /// # Errors
 /// When the host's files or history cannot be read.
-pub fn gather(repo: &Repo, head: &Head, untracked: bool, depth: Option<u32>) -> Result<Freight> {
-    let files = repo.vcs.files(repo, untracked)?;
+pub fn gather(repo: &Repo, vm: &str, head: &Head, untracked: bool, depth: Option<u32>) -> Result<Freight> {
+    let files = repo.vcs.files(repo, untracked, &format!("prepare {vm}"))?;
     // The time makes it another commit than that of any earlier prepare: landings name the one they came after.
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     let message = format!("git-banger: baseline\n\nprepared: {}", now.as_nanos());

@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 
 use super::git::Git;
+use super::land::Plan;
 use super::obstacles::Obstacle;
 use super::{Head, Repo};
 use crate::error::Result;
@@ -18,6 +19,17 @@ pub struct Ours {
     pub(super) absent: HashSet<Vec<u8>>,
     /// Files that are not tracked and not ignored; a nested repository counts as one.
     pub(super) untracked: Vec<Vec<u8>>,
+    /// jj's operation that holds them; empty in git, which has no such thing.
+    pub(super) operation: String,
+}
+
+/// What is known of a landing once it is whole.
+#[derive(Debug, Default)]
+pub struct Landed {
+    /// The command of the user's own tool that takes it back.
+    pub undo: Option<String>,
+    /// jj's commit that holds it, for [`Vcs::holds`].
+    pub(super) mark: Option<Oid>,
 }
 
 /// A kind of working tree: a git work tree, or a jj workspace.
@@ -25,13 +37,14 @@ pub trait Vcs: Debug + Send + Sync {
     /// Returns where HEAD is.
     fn head(&self, repo: &Repo) -> Result<Head>;
 
-    /// Takes the host's files as a tree, without touching them; the untracked ones only when asked.
-    fn files(&self, repo: &Repo, untracked: bool) -> Result<Ours>;
+    /// Takes the host's files as a tree, without touching them; the untracked ones only when asked. `why` is for the
+    /// tool's own log.
+    fn files(&self, repo: &Repo, untracked: bool, why: &str) -> Result<Ours>;
 
     /// Returns which of these changes cannot be in this working tree, whatever is on disk.
     fn unfit(&self, repo: &Repo, ours: &Ours, changes: &[Change]) -> Result<Vec<Obstacle>>;
 
-    /// Why a file stands in the way that is on disk and not among [`Vcs::files`].
+    /// Returns why a file is in the way that is on disk and not among [`Vcs::files`].
     fn untracked(&self) -> &'static str;
 
     /// Returns a git that reads and writes files as this working tree holds them, with an empty index in `folder`.
@@ -41,5 +54,14 @@ pub trait Vcs: Debug + Send + Sync {
     fn own_folder(&self, repo: &Repo) -> PathBuf;
 
     /// Returns the last part of the ref of the newest landing: each working tree has its own.
-    fn landing(&self) -> String;
+    fn landing(&self) -> Result<String>;
+
+    /// Tells whether the files still come from a landing, as far as its mark tells: jj can have undone it.
+    fn holds(&self, mark: Option<&Oid>) -> Result<bool>;
+
+    /// Makes ready for the files of a landing that can be written.
+    fn begin(&self, plan: &Plan<'_>) -> Result<()>;
+
+    /// Takes note of the files of a landing, which are written.
+    fn finish(&self, plan: &Plan<'_>) -> Result<Landed>;
 }

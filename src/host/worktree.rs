@@ -5,11 +5,12 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use super::git::{self, Git};
+use super::land::Plan;
 use super::obstacles::Obstacle;
-use super::vcs::{Ours, Vcs};
+use super::vcs::{Landed, Ours, Vcs};
 use super::{Head, Repo};
 use crate::error::{Context, Error, Result};
-use crate::snapshot::Change;
+use crate::snapshot::{Change, Oid};
 
 /// A git work tree, or a repository without one.
 #[derive(Debug)]
@@ -34,7 +35,7 @@ impl Vcs for WorkTree {
         }
     }
 
-    fn files(&self, repo: &Repo, untracked: bool) -> Result<Ours> {
+    fn files(&self, repo: &Repo, untracked: bool, _why: &str) -> Result<Ours> {
         repo.top()?;
         let folder = repo.temporary_folder()?;
         let index = folder.path().join("index");
@@ -60,7 +61,7 @@ impl Vcs for WorkTree {
         let update = ["update-index", "-z", "--add", "--remove", "--replace", "--stdin"];
         git.call([SHOW_ALL, &update].concat()).input(paths).stdout()?;
         let tree = git.oid(["write-tree"])?;
-        Ok(Ours { tree, absent: entries.absent, untracked: others })
+        Ok(Ours { tree, absent: entries.absent, untracked: others, operation: String::new() })
     }
 
     fn unfit(&self, repo: &Repo, ours: &Ours, changes: &[Change]) -> Result<Vec<Obstacle>> {
@@ -84,8 +85,22 @@ impl Vcs for WorkTree {
         repo.git_dir.join("banger")
     }
 
-    fn landing(&self) -> String {
-        "landing".to_owned()
+    /// git itself keeps `refs/worktree` apart.
+    fn landing(&self) -> Result<String> {
+        Ok("landing".to_owned())
+    }
+
+    /// A mark is jj's, and git cannot tell.
+    fn holds(&self, mark: Option<&Oid>) -> Result<bool> {
+        Ok(mark.is_none())
+    }
+
+    fn begin(&self, _plan: &Plan<'_>) -> Result<()> {
+        Ok(())
+    }
+
+    fn finish(&self, _plan: &Plan<'_>) -> Result<Landed> {
+        Ok(Landed::default())
     }
 }
 

@@ -6,6 +6,7 @@ mod completions;
 mod guests;
 mod install;
 mod makefile;
+mod jj;
 mod man;
 mod scripts;
 mod support;

@@ -1,0 +1,204 @@
+//! How jj is run on the host, and what it is asked. Always a child process: a library would tie us to one version of the
+//! user's store.
+
+use std::path::{Path, PathBuf};
+
+use super::git;
+use crate::error::{Error, Result};
+use crate::process::{Call, Output};
+use crate::settings;
+use crate::snapshot::Oid;
+use crate::ui::{self, Keep};
+
+/// The oldest jj that will do: `jj util snapshot` came with it.
+const FLOOR: (u32, u32) = (0, 39);
+
+/// jj, aimed at one workspace.
+#[derive(Clone, Debug)]
+pub struct Jj {
+    root: PathBuf,
+}
+
+/// A commit, as far as it matters here.
+#[derive(Debug)]
+pub struct Commit {
+    /// Its id; zeros for `root()`.
+    pub id: Oid,
+    /// It holds conflicts: its tree in git is not the tree of its files.
+    pub conflict: bool,
+    /// The names of its bookmarks.
+    pub bookmarks: Vec<String>,
+}
+
+impl Jj {
+    /// Finds the workspace that `dir`, or the current folder, is in. The innermost folder that holds `.jj` or `.git`
+    /// decides, and where it holds both, it is jj's; `GIT_DIR` in the environment names a git repository all the same.
+    ///
+    /// # Errors
+    /// When it is a workspace that only jj can read, and jj is missing or too old.
+    pub fn find(dir: Option<&Path>) -> Result<Option<Jj>> {
+        let Some(root) = root(dir) else { return Ok(None) };
+        let Err(error) = check_version() else { return Ok(Some(Jj { root })) };
+        if root.join(".git").exists() {
+            // jj takes the files in with its next command, as after any other git command.
+            ui::trace(&format!("'{}' is used as a git repository: {error}", root.display()));
+            return Ok(None);
+        }
+        Err(Error::refused(format!("'{}' is a jj workspace: {error}", root.display()))
+            .hint(format!("install jj {}.{} or later on this machine", FLOOR.0, FLOOR.1)))
+    }
+
+    /// Returns the top of the workspace.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Returns the git directory that holds the commits; it may serve other workspaces too.
+    ///
+    /// # Errors
+    /// When the repository is not backed by git.
+    pub fn git_dir(&self) -> Result<PathBuf> {
+        self.read(["git", "root"]).map(PathBuf::from)
+    }
+
+    /// Returns the name of the workspace.
+    ///
+    /// # Errors
+    /// When jj fails.
+    pub fn workspace_name(&self) -> Result<String> {
+        self.read(["workspace", "list", "-T", "if(target.current_working_copy(), name)"])
+    }
+
+    /// Returns the working-copy commit, as of the last snapshot, and its parents.
+    ///
+    /// # Errors
+    /// When jj fails.
+    pub fn working_copy(&self) -> Result<(Commit, Vec<Commit>)> {
+        const TEMPLATE: &str = concat!(
+            r#"self.commit_id() ++ " " ++ self.conflict() ++ "\n" ++ parents.map(|c| separate(" ", "#,
+            r#"c.commit_id(), c.conflict(), c.local_bookmarks().map(|b| b.name()).join(" ")) ++ "\n").join("")"#
+        );
+        let commits = self.log("@", TEMPLATE)?;
+        let mut commits = commits.lines().map(|line| {
+            let mut words = line.split(' ');
+            let id = words.next().unwrap_or_default().parse()?;
+            let conflict = words.next() == Some("true");
+            Ok(Commit { id, conflict, bookmarks: words.map(str::to_owned).collect() })
+        });
+        let working_copy = commits.next().ok_or_else(|| Error::bug("jj shows no working copy"))??;
+        Ok((working_copy, commits.collect::<Result<_>>()?))
+    }
+
+    /// Runs `jj log` on a revset with a template of ours.
+    ///
+    /// # Errors
+    /// When jj fails.
+    pub fn log(&self, revset: &str, template: &str) -> Result<String> {
+        self.read(["log", "--no-graph", "-r", revset, "-T", template])
+    }
+
+    /// Returns the newest operation, and the one before.
+    ///
+    /// # Errors
+    /// When jj fails.
+    pub fn operations(&self) -> Result<[String; 2]> {
+        let operations = self.read(["op", "log", "--no-graph", "-n2", "-T", r#"id ++ "\n""#])?;
+        let mut operations = operations.lines().map(str::to_owned);
+        Ok([operations.next().unwrap_or_default(), operations.next().unwrap_or_default()])
+    }
+
+    /// Asks jj without letting it look at the files.
+    ///
+    /// # Errors
+    /// When jj fails, with its stderr.
+    pub fn read<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Result<String> {
+        git::text(self.done(self.call(args).arg("--ignore-working-copy"))?)
+    }
+
+    /// Runs jj, and passes its warnings on.
+    ///
+    /// # Errors
+    /// When jj fails, with its stderr.
+    pub fn run(&self, call: Call) -> Result<()> {
+        self.done(call).map(drop)
+    }
+
+    /// Starts a call of jj that is shown as `label` in the operation log: the arguments are all of it that can be ours.
+    pub fn labelled<'a>(&self, label: &str, args: impl IntoIterator<Item = &'a str>) -> Call {
+        self.call(["--config", &format!("banger.op={}", quoted(label))]).args(args)
+    }
+
+    fn call<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Call {
+        // Quiet, it says on stderr only what a user must know.
+        let mut call = Call::new("jj").fixed(["--no-pager", "--color=never", "--quiet"]).dir(&self.root);
+        // jj 0.45 writes another index when GIT_INDEX_FILE says so, and leaves the user's stale.
+        for (name, _) in settings::git_environment() {
+            call = call.env_remove(name);
+        }
+        call.args(args)
+    }
+
+    fn done(&self, call: Call) -> Result<Vec<u8>> {
+        let shown = call.shown();
+        let output = call.run()?;
+        if output.code != Some(0) {
+            return Err(failure(&shown, &output));
+        }
+        let said = ui::sanitise(output.stderr.trim_ascii(), Keep::Lines);
+        if !said.is_empty() {
+            ui::warn(&format!("jj: {}", said.strip_prefix("Warning: ").unwrap_or(&said)));
+        }
+        Ok(output.stdout)
+    }
+}
+
+/// Returns text as a string of jj's languages, and of TOML where it holds no control character.
+pub fn quoted(text: &str) -> String {
+    let mut quoted = String::from('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => quoted.extend(['\\', c]),
+            c if c.is_ascii_control() => quoted.push_str(&format!("\\x{:02x}", u32::from(c))),
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// Returns the git directory of the workspace that `dir` is in, where git would not find it from there.
+///
+/// # Errors
+/// As [`Jj::find`].
+pub fn hidden_git_dir(dir: Option<&Path>) -> Result<Option<PathBuf>> {
+    match root(dir) {
+        Some(root) if !root.join(".git").exists() => Jj::find(dir)?.map(|jj| jj.git_dir()).transpose(),
+        _ => Ok(None),
+    }
+}
+
+fn root(dir: Option<&Path>) -> Option<PathBuf> {
+    if settings::env("GIT_DIR").is_some() {
+        return None;
+    }
+    let start = dir.unwrap_or(Path::new(".")).canonicalize().ok()?;
+    let root = start.ancestors().find(|folder| folder.join(".jj").is_dir() || folder.join(".git").exists())?;
+    root.join(".jj").is_dir().then(|| root.to_owned())
+}
+
+fn check_version() -> Result<()> {
+    let version = git::text(Call::new("jj").arg("--version").stdout()?)?;
+    let mut numbers = version.trim_start_matches("jj ").split('.').map(|part| part.parse::<u32>());
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) if (major, minor) >= FLOOR => Ok(()),
+        _ => Err(Error::refused(format!("{version} is too old"))),
+    }
+}
+
+/// Returns the error for a jj that failed: its own words, its hints as hints.
+fn failure(shown: &str, output: &Output) -> Error {
+    let error = output.failure(shown).to_string();
+    let (hints, said): (Vec<_>, Vec<_>) = error.lines().partition(|line| line.starts_with("Hint: "));
+    let said = said.join("\n").replacen("Error: ", "", 1);
+    hints.iter().fold(Error::refused(said), |error, hint| error.hint(hint.trim_start_matches("Hint: ")))
+}

@@ -1,0 +1,199 @@
+//! A jj workspace.
+
+use std::collections::HashSet;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use super::git::Git;
+use super::jj::{self, Jj};
+use super::land::Plan;
+use super::obstacles::Obstacle;
+use super::vcs::{Landed, Ours, Vcs};
+use super::{Head, Repo, merge};
+use crate::error::{Context, Error, Result};
+use crate::snapshot::{Change, Oid};
+use crate::ui;
+
+/// A jj workspace, colocated with a git work tree or not.
+#[derive(Debug)]
+pub struct Workspace {
+    jj: Jj,
+}
+
+impl Workspace {
+    /// Opens the repository of a workspace, for a user who stands in `dir`, or in the current folder.
+    ///
+    /// # Errors
+    /// When it is not backed by git.
+    pub fn open(jj: Jj, dir: Option<&Path>) -> Result<Repo> {
+        let git_dir = jj.git_dir()?;
+        let here = dir.unwrap_or(Path::new(".")).canonicalize().context(|| "cannot find this folder".to_owned())?;
+        let mut prefix = here.strip_prefix(jj.root()).unwrap_or(Path::new("")).as_os_str().as_bytes().to_vec();
+        if !prefix.is_empty() {
+            prefix.push(b'/');
+        }
+        let git = Git::new(&git_dir, Some(jj.root()));
+        let object_format = git.line(["rev-parse", "--show-object-format"])?;
+        let top = Some(jj.root().to_owned());
+        Ok(Repo { git, git_dir, object_format, top, prefix, vcs: Box::new(Workspace { jj }) })
+    }
+}
+
+impl Vcs for Workspace {
+    /// HEAD is the first parent of `@`, for git's own is unborn, or another workspace's.
+    fn head(&self, repo: &Repo) -> Result<Head> {
+        let (_, parents) = self.jj.working_copy()?;
+        let parent = parents.into_iter().next().ok_or_else(|| Error::bug("jj shows no parent"))?;
+        if parent.conflict {
+            return Err(Error::refused("'@-' has conflicts, which only jj can hold").hint("jj resolve -r @-"));
+        }
+        if parent.id.as_str().bytes().all(|digit| digit == b'0') {
+            let branch = Some(repo.git.line(["var", "GIT_DEFAULT_BRANCH"])?);
+            return Ok(Head { commit: repo.empty_commit()?, branch, unborn: true });
+        }
+        let branch = match parent.bookmarks.as_slice() {
+            [only] => Some(only.clone()),
+            _ => None,
+        };
+        Ok(Head { commit: parent.id, branch, unborn: false })
+    }
+
+    /// The files are those of `@`: git would miss what jj's sparse patterns keep off the disk, and take what jj leaves.
+    fn files(&self, repo: &Repo, _untracked: bool, why: &str) -> Result<Ours> {
+        self.jj.run(self.jj.labelled(why, ["util", "snapshot"]))?;
+        let (working_copy, _) = self.jj.working_copy()?;
+        if working_copy.conflict {
+            return Err(Error::refused("the working copy has conflicts, which only jj can hold").hint("jj resolve"));
+        }
+        let [operation, _] = self.jj.operations()?;
+        let tree = merge::tree_of(repo, &working_copy.id)?;
+        Ok(Ours { tree, absent: HashSet::new(), untracked: Vec::new(), operation })
+    }
+
+    fn unfit(&self, _repo: &Repo, _ours: &Ours, changes: &[Change]) -> Result<Vec<Obstacle>> {
+        let patterns = self.jj.read(["sparse", "list"])?;
+        let inside = |path: &[u8]| {
+            patterns.lines().any(|pattern| {
+                let rest = path.strip_prefix(pattern.as_bytes());
+                pattern == "." || rest.is_some_and(|rest| matches!(rest, [] | [b'/', ..]))
+            })
+        };
+        let unfit = |path: &[u8]| match path {
+            path if !inside(path) => Some("is outside of 'jj sparse list'"),
+            path if std::str::from_utf8(path).is_err() => Some("has a name that is not UTF-8, which jj cannot hold"),
+            _ => None,
+        };
+        Ok(changes.iter().filter_map(|change| Some(Obstacle::new(&change.path, unfit(&change.path)?))).collect())
+    }
+
+    fn untracked(&self) -> &'static str {
+        "is in the way: jj does not track it"
+    }
+
+    /// jj writes what a commit holds, whatever `.gitattributes` say; only a repository of its own makes git do so.
+    fn pen(&self, repo: &Repo, folder: &Path) -> Result<Git> {
+        let place = folder.join("git");
+        let format = format!("--object-format={}", repo.object_format);
+        Git::new(&place, None).call(["init", "--quiet", "--bare", "--template=", &format]).stdout()?;
+        let converts = self.jj.read(["config", "get", "working-copy.eol-conversion"])? == "input-output";
+        let text = if converts { "text=auto eol=crlf" } else { "-text !eol" };
+        let objects = [repo.git_dir.join("objects").as_os_str().as_bytes(), b"\n"].concat();
+        fs::create_dir_all(place.join("info"))
+            .and_then(|()| fs::write(place.join("info/attributes"), format!("* {text} {RAW}\n")))
+            .and_then(|()| fs::write(place.join("objects/info/alternates"), objects))
+            .context(|| "cannot make a temporary repository".to_owned())?;
+        Ok(Git::new(place, Some(self.jj.root())).with_index(folder.join("index")))
+    }
+
+    fn own_folder(&self, _repo: &Repo) -> PathBuf {
+        self.jj.root().join(".jj").join("banger")
+    }
+
+    /// All workspaces share one git directory.
+    fn landing(&self) -> Result<String> {
+        let name = self.jj.workspace_name()?;
+        Ok(if name == "default" { "landing".to_owned() } else { format!("landing@{name}") })
+    }
+
+    /// After 'jj undo' the landing is no part of what the working copy came from, and must not be taken as merged.
+    fn holds(&self, mark: Option<&Oid>) -> Result<bool> {
+        let Some(mark) = mark else { return Ok(false) };
+        let revset = format!("latest(::@, {RECENT})");
+        let origins = ["evolog", "--no-graph", "-r", &revset, "-T", r#"commit.commit_id() ++ "\n""#];
+        Ok(self.jj.read(origins)?.lines().any(|origin| origin == mark.as_str()))
+    }
+
+    fn begin(&self, _plan: &Plan<'_>) -> Result<()> {
+        Ok(())
+    }
+
+    /// Makes one operation of the landing, which holds all that was written, and nothing that the user keeps untracked.
+    fn finish(&self, plan: &Plan<'_>) -> Result<Landed> {
+        let new = plan.changes.iter().filter(|change| change.old_mode == 0);
+        let new: Vec<String> = new.filter_map(|change| fileset(&change.path)).collect();
+        let folder = plan.repo.temporary_folder()?;
+        let settings = folder.path().join("jj.toml");
+        let text = format!("[snapshot]\nmax-new-file-size = 0\nauto-track = {}\n", jj::quoted(&any_of(&new)));
+        fs::write(&settings, text).context(|| "cannot write jj's settings".to_owned())?;
+        let call = |args: &[&str]| {
+            let call = self.jj.labelled(&plan.why(), args.iter().copied());
+            self.jj.run(call.arg("--config-file").arg(&settings))
+        };
+        call(&["util", "snapshot"])?;
+        let mut missing = self.missing(plan)?;
+        if !missing.is_empty() {
+            // Ignored here, and tracked in the guest.
+            let filesets: Vec<_> = missing.iter().filter_map(|path| fileset(path)).collect();
+            call(&["file", "track", "--include-ignored", &any_of(&filesets)])?;
+            call(&["util", "snapshot"])?;
+            missing = self.missing(plan)?;
+        }
+        for path in missing {
+            ui::warn(&format!("{} has landed, but jj does not hold it as it landed", ui::path(&path)));
+        }
+        self.landed(plan)
+    }
+}
+
+/// Attributes under which git writes what a commit holds.
+const RAW: &str = "!filter !ident !working-tree-encoding";
+
+/// In how many of the newest commits a landing is looked for.
+const RECENT: u32 = 50;
+
+impl Workspace {
+    /// Returns the paths that `@` does not hold as they landed.
+    fn missing(&self, plan: &Plan<'_>) -> Result<Vec<Vec<u8>>> {
+        let (working_copy, _) = self.jj.working_copy()?;
+        let other = plan.repo.diff(&plan.result, &working_copy.id, false, &[])?;
+        let landed: HashSet<_> = plan.changes.iter().map(|change| &change.path).collect();
+        Ok(other.into_iter().map(|change| change.path).filter(|path| landed.contains(path)).collect())
+    }
+
+    fn landed(&self, plan: &Plan<'_>) -> Result<Landed> {
+        let before = &plan.ours.operation;
+        let undo = match self.jj.operations()? {
+            [_, previous] if previous == *before => "jj undo".to_owned(),
+            _ => format!("jj op restore {}", &before[..12]),
+        };
+        let (working_copy, _) = self.jj.working_copy()?;
+        Ok(Landed { undo: Some(undo), mark: Some(working_copy.id) })
+    }
+}
+
+fn fileset(path: &[u8]) -> Option<String> {
+    Some(format!("root-file:{}", jj::quoted(std::str::from_utf8(path).ok()?)))
+}
+
+/// Returns the union of filesets; balanced, for jj reads each `|` one level deeper.
+fn any_of(filesets: &[String]) -> String {
+    match filesets {
+        [] => "none()".to_owned(),
+        [one] => one.clone(),
+        many => {
+            let (left, right) = many.split_at(many.len() / 2);
+            format!("({} | {})", any_of(left), any_of(right))
+        }
+    }
+}
