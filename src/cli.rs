@@ -162,6 +162,12 @@ pub struct Pull {
     pub vm: String,
     #[command(flatten)]
     pub taking: Taking,
+    /// What to do where both sides changed the same
+    #[arg(long, value_enum, value_name = "HOW", default_value = "abort")]
+    pub conflict: Conflict,
+    /// Land in a new change; in a jj workspace
+    #[arg(long)]
+    pub new_change: bool,
     /// Say what would change, and stop
     #[arg(short = 'n', long)]
     pub dry_run: bool,
@@ -174,6 +180,17 @@ pub struct Pull {
     /// Only these files
     #[arg(last = true, value_name = "PATHSPEC")]
     pub pathspecs: Vec<OsString>,
+}
+
+/// What to do where both sides changed the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Conflict {
+    /// Refuse, and change nothing
+    Abort,
+    /// Land with conflict markers in the files
+    Merge,
+    /// Land with the conflict recorded in the change; in a jj workspace
+    Record,
 }
 
 /// Print the id that HEAD@prepare and its like stand for

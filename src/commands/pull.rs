@@ -6,9 +6,10 @@ use serde::Serialize;
 
 use super::fetch::{self, Base};
 use super::report::{self, List};
-use crate::cli::Pull;
+use crate::cli::{Conflict, Pull};
 use crate::error::{Error, Result};
-use crate::host::{Landed, Repo, land};
+use crate::host::land::{self, How};
+use crate::host::{Landed, Repo};
 use crate::settings::{Settings, Vm};
 use crate::snapshot::{Change, Snapshot};
 use crate::ui;
@@ -20,6 +21,7 @@ use crate::ui;
 pub fn run(args: &Pull, settings: &Settings) -> Result<()> {
     let repo = Repo::open(settings.global().dir.as_deref())?;
     repo.top()?;
+    refuse_for_git(args, &repo)?;
     land::recover(&repo)?;
     let vm = settings.vm(&args.vm, None, Some(&repo.name()))?;
     let base = Base::choose(&args.taking, &vm, Some(&repo))?;
@@ -33,11 +35,13 @@ pub fn run(args: &Pull, settings: &Settings) -> Result<()> {
     refuse_open_base(&repo, &vm, &base, &snapshot)?;
 
     let pathspecs = repo.pathspecs(&args.pathspecs);
-    let plan = land::plan(&repo, &vm.name, ours, &snapshot, &pathspecs)?;
+    let how = How { conflict: args.conflict, new_change: args.new_change };
+    let plan = land::plan(&repo, &vm.name, ours, &snapshot, &pathspecs, how)?;
     let changes = plan.changes().to_vec();
+    let conflicts = plan.conflicts().to_vec();
     let stat = if args.stat { plan.stat()? } else { Vec::new() };
     let landed = if args.dry_run { Landed::default() } else { plan.land()? };
-    tell(args, &vm, &base, &snapshot, &changes, &stat)?;
+    tell(args, &vm, &base, &snapshot, (&changes, &conflicts), &stat)?;
     if let Some(undo) = landed.undo {
         ui::status(&format!("undo: {undo}"));
     }
@@ -50,14 +54,23 @@ struct Pulled<'a> {
     snapshot: report::JsonSnapshot<'a>,
     landed: bool,
     files: Vec<report::JsonChange>,
+    conflicts: Vec<report::JsonPath>,
 }
 
-fn tell(args: &Pull, vm: &Vm, base: &Base, snapshot: &Snapshot, changes: &[Change], stat: &[u8]) -> Result<()> {
+fn tell(
+    args: &Pull,
+    vm: &Vm,
+    base: &Base,
+    snapshot: &Snapshot,
+    (changes, conflicts): (&[Change], &[Vec<u8>]),
+    stat: &[u8],
+) -> Result<()> {
     if args.json {
         report::json(&Pulled {
             snapshot: report::json_snapshot(&vm.name, snapshot),
             landed: !args.dry_run,
             files: report::json_changes(changes),
+            conflicts: conflicts.iter().map(|path| report::JsonPath::new(path)).collect(),
         })?;
     } else if args.stat {
         ui::data_bytes(stat)?;
@@ -70,7 +83,20 @@ fn tell(args: &Pull, vm: &Vm, base: &Base, snapshot: &Snapshot, changes: &[Chang
         (files, true) => format!("would land {} {since}; nothing was changed", report::count(files, "changed file")),
         (files, false) => format!("landed {} {since}", report::count(files, "changed file")),
     });
+    for path in conflicts {
+        ui::warn(&format!("{} has changed here and in the guest: a conflict to settle", ui::path(path)));
+    }
     Ok(())
+}
+
+/// Refuses what only jj can do.
+fn refuse_for_git(args: &Pull, repo: &Repo) -> Result<()> {
+    let flag = match args {
+        Pull { conflict: Conflict::Record, .. } => "--conflict=record",
+        Pull { new_change: true, .. } => "--new-change",
+        _ => return Ok(()),
+    };
+    if repo.is_jj() { Ok(()) } else { Err(Error::usage(format!("'{flag}' needs a jj workspace, and this is none"))) }
 }
 
 /// Refuses a pull that could mean two things: the guest has commits, and nobody said whether they are to come.

@@ -109,7 +109,8 @@ pub struct JsonPath {
 }
 
 impl JsonPath {
-    fn new(path: &[u8]) -> Self {
+    /// Returns a path for JSON.
+    pub fn new(path: &[u8]) -> Self {
         let hex = || path.iter().map(|byte| format!("{byte:02x}")).collect();
         JsonPath {
             path: String::from_utf8_lossy(path).into_owned(),

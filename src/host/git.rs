@@ -191,6 +191,12 @@ pub fn check_version() -> Result<()> {
     }
 }
 
+/// Returns the time, as git reads dates.
+pub fn now() -> String {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    format!("@{} +0000", now.as_secs())
+}
+
 /// Returns what git printed as text, without the last line end.
 pub fn text(bytes: Vec<u8>) -> Result<String> {
     let mut text = String::from_utf8(bytes).map_err(|error| Error::bug("git printed no text").source(error))?;

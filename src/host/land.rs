@@ -5,28 +5,41 @@ use std::ffi::OsString;
 use tempfile::TempDir;
 
 use super::Repo;
-use super::git::Git;
+use super::git::{self, Git};
 use super::journal::{self, Journal};
 use super::merge::{self, Merged};
 use super::obstacles::{self, Obstacle};
 use super::vcs::{Landed, Ours};
+use crate::cli::Conflict;
 use crate::error::{Error, Result};
 use crate::interrupt;
 use crate::snapshot::{Change, Oid, Snapshot, refuse_reserved};
 use crate::ui;
 
-/// A landing that can be done: its merge is clean, and nothing is in its way.
+/// How work lands.
+#[derive(Clone, Copy, Debug)]
+pub struct How {
+    /// What to do where both sides changed the same.
+    pub conflict: Conflict,
+    /// Land in a new change of jj's.
+    pub new_change: bool,
+}
+
+/// A landing that can be done: its merge is clean, or conflicts are welcome, and nothing is in its way.
 pub struct Plan<'a> {
     pub(super) repo: &'a Repo,
     pub(super) vm: &'a str,
     snapshot: &'a Snapshot,
     pub(super) ours: Ours,
+    pub(super) how: How,
+    /// The tree from which the guest's work is told apart.
+    pub(super) base: Oid,
     /// What of the guest's work lands, as a tree; the snapshot's own unless pathspecs chose.
-    theirs: Oid,
+    pub(super) theirs: Oid,
     /// Both sides' changes in one tree.
     pub(super) result: Oid,
-    /// Nothing of the guest's is new since both sides agreed.
-    stale: bool,
+    /// The files on which the sides disagree.
+    conflicts: Vec<Vec<u8>>,
     pub(super) changes: Vec<Change>,
     shown: Vec<Change>,
 }
@@ -53,14 +66,18 @@ pub fn plan<'a>(
     ours: Ours,
     snapshot: &'a Snapshot,
     pathspecs: &[OsString],
+    how: How,
 ) -> Result<Plan<'a>> {
     let base = merge::agreed(repo, vm, snapshot)?;
     let theirs = merge::narrowed(repo, &base, &snapshot.tree, pathspecs)?;
-    let result = match merge::merge(&repo.git, &base, &ours.tree, &theirs)? {
-        Merged::Clean(tree) => tree,
-        Merged::Conflicts(paths) => {
+    let (result, conflicts) = match merge::merge(&repo.git, &base, &ours.tree, &theirs)? {
+        Merged::Clean(tree) => (tree, Vec::new()),
+        Merged::Conflicts { tree, paths } if how.conflict != Conflict::Abort => (tree, paths),
+        Merged::Conflicts { paths, .. } => {
             let both = paths.iter().map(|path| Obstacle::new(path, "has changed here and in the guest"));
-            return Err(refusal(vm, &base, &both.collect::<Vec<_>>()));
+            let way = if repo.is_jj() { "record" } else { "merge" };
+            return Err(refusal(vm, &base, &both.collect::<Vec<_>>())
+                .hint(format!("to settle it in the files: git banger pull {vm} --conflict={way}")));
         }
     };
     let changes = repo.diff(&ours.tree, &result, false, &[])?;
@@ -76,14 +93,18 @@ pub fn plan<'a>(
             .hint(format!("make room, then: git banger pull {vm}")));
     }
     let shown = repo.diff(&ours.tree, &result, true, &[])?;
-    let stale = theirs == base;
-    Ok(Plan { repo, vm, snapshot, ours, theirs, result, stale, changes, shown })
+    Ok(Plan { repo, vm, snapshot, ours, how, base, theirs, result, conflicts, changes, shown })
 }
 
 impl Plan<'_> {
     /// Returns what changes in the working tree, exact renames as renames.
     pub fn changes(&self) -> &[Change] {
         &self.shown
+    }
+
+    /// Returns the files on which the sides disagree.
+    pub fn conflicts(&self) -> &[Vec<u8>] {
+        &self.conflicts
     }
 
     /// Returns git's table of changed lines.
@@ -101,7 +122,8 @@ impl Plan<'_> {
     /// # Errors
     /// When a file changed meanwhile, or cannot be written; everything is as it was before, then.
     pub fn land(self) -> Result<Landed> {
-        if self.stale {
+        // Nothing of the guest's is new since both sides agreed.
+        if self.theirs == self.base {
             return Ok(Landed::default());
         }
         // From here on it is all or nothing, and quick.
@@ -110,6 +132,9 @@ impl Plan<'_> {
         }
         if self.changes.is_empty() {
             return self.record(Landed::default());
+        }
+        if !self.conflicts.is_empty() && self.how.conflict == Conflict::Record {
+            return self.record(self.repo.vcs.record_conflict(&self)?);
         }
         let journal = Journal::open(self.repo, &self.ours.tree, &self.result, &self.changes)?;
         let pen = match self.pen() {
@@ -152,8 +177,7 @@ impl Plan<'_> {
     fn record(&self, landed: Landed) -> Result<Landed> {
         let git = &self.repo.git;
         let name = self.repo.landing_ref(self.vm)?;
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        let now = format!("@{} +0000", now.as_secs());
+        let now = git::now();
         let before = git.commit(&self.ours.tree, &[], &now, "git-banger: before a landing")?;
         let theirs = if self.theirs == self.snapshot.tree {
             self.snapshot.commit.clone()

@@ -11,8 +11,13 @@ use crate::snapshot::{Change, Oid, Snapshot};
 pub enum Merged {
     /// The tree that holds both sides' changes.
     Clean(Oid),
-    /// The paths on which the sides disagree, sorted.
-    Conflicts(Vec<Vec<u8>>),
+    /// The sides disagree.
+    Conflicts {
+        /// As [`Merged::Clean`], with conflict markers in the files on which they disagree.
+        tree: Oid,
+        /// These files, sorted.
+        paths: Vec<Vec<u8>>,
+    },
 }
 
 /// Merges what changed between `base` and `theirs` into `ours`; all three are trees.
@@ -48,18 +53,21 @@ pub fn merge(git: &Git, base: &Oid, ours: &Oid, theirs: &Oid) -> Result<Merged> 
         "--name-only",
         "--no-messages",
     ];
-    let output = git.call(fixed).args([ours.as_str(), theirs.as_str()]).run()?;
+    // Conflict markers name the sides as they are named here, and so does git describe: by words, '-g' and an id.
+    let sides = [format!("host-g{}", ours.short()), format!("guest-g{}", theirs.short())];
+    let output = git.call(fixed).args(sides).run()?;
     if !matches!(output.code, Some(0 | 1)) {
         return Err(output.failure("git merge-tree"));
     }
     let mut fields = output.stdout.split(|&byte| byte == 0);
     let tree = fields.next().and_then(|tree| std::str::from_utf8(tree).ok()).unwrap_or_default();
+    let tree = tree.parse()?;
     if output.code == Some(0) {
-        return Ok(Merged::Clean(tree.parse()?));
+        return Ok(Merged::Clean(tree));
     }
     let mut paths: Vec<_> = fields.filter(|path| !path.is_empty()).map(<[u8]>::to_vec).collect();
     paths.dedup();
-    Ok(Merged::Conflicts(paths))
+    Ok(Merged::Conflicts { tree, paths })
 }
 
 /// Returns the tree that both sides agreed on last, from which the guest's work is told apart from the host's.

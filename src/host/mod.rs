@@ -120,6 +120,11 @@ impl Repo {
         })
     }
 
+    /// Tells whether the working tree is jj's.
+    pub fn is_jj(&self) -> bool {
+        self.vcs.is_jj()
+    }
+
     /// Returns `sha1` or `sha256`.
     pub fn object_format(&self) -> &str {
         &self.object_format

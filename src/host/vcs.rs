@@ -34,6 +34,9 @@ pub struct Landed {
 
 /// A kind of working tree: a git work tree, or a jj workspace.
 pub trait Vcs: Debug + Send + Sync {
+    /// Tells whether it is jj's.
+    fn is_jj(&self) -> bool;
+
     /// Returns where HEAD is.
     fn head(&self, repo: &Repo) -> Result<Head>;
 
@@ -64,4 +67,7 @@ pub trait Vcs: Debug + Send + Sync {
 
     /// Takes note of the files of a landing, which are written.
     fn finish(&self, plan: &Plan<'_>) -> Result<Landed>;
+
+    /// Lands with the conflict as data, in place of writing files.
+    fn record_conflict(&self, plan: &Plan<'_>) -> Result<Landed>;
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::git::Git;
+use super::git::{self, Git};
 use super::jj::{self, Jj};
 use super::land::Plan;
 use super::obstacles::Obstacle;
@@ -41,6 +41,10 @@ impl Workspace {
 }
 
 impl Vcs for Workspace {
+    fn is_jj(&self) -> bool {
+        true
+    }
+
     /// HEAD is the first parent of `@`, for git's own is unborn, or another workspace's.
     fn head(&self, repo: &Repo) -> Result<Head> {
         let (_, parents) = self.jj.working_copy()?;
@@ -124,7 +128,10 @@ impl Vcs for Workspace {
         Ok(self.jj.read(origins)?.lines().any(|origin| origin == mark.as_str()))
     }
 
-    fn begin(&self, _plan: &Plan<'_>) -> Result<()> {
+    fn begin(&self, plan: &Plan<'_>) -> Result<()> {
+        if plan.how.new_change {
+            self.jj.run(self.jj.labelled(&plan.why(), ["new", "-m", &plan.why()]))?;
+        }
         Ok(())
     }
 
@@ -154,6 +161,25 @@ impl Vcs for Workspace {
         }
         self.landed(plan)
     }
+
+    /// jj takes commits in only by a bookmark, and makes a conflict by moving one onto `@`.
+    fn record_conflict(&self, plan: &Plan<'_>) -> Result<Landed> {
+        let git = &plan.repo.git;
+        let now = git::now();
+        // Without parents: a child of a commit that the user has rewritten since would make that visible again.
+        let base = git.commit(&plan.base, &[], &now, &format!("base of {}", plan.why()))?;
+        let work = git.commit(&plan.theirs, &[&base], &now, &plan.why())?;
+        let name = format!("banger-{}", work.short());
+        let bookmark = format!("refs/heads/{name}");
+        plan.repo.update(format!("create {bookmark} {work}\n"))?;
+        let recorded = self.take_in(plan, &name, &base);
+        if recorded.is_err() {
+            let _ = self.jj.run(self.jj.labelled(&plan.why(), ["op", "restore", &plan.ours.operation]));
+            let _ = plan.repo.update(format!("delete {bookmark}\n"));
+        }
+        recorded?;
+        self.landed(plan)
+    }
 }
 
 /// Attributes under which git writes what a commit holds.
@@ -169,6 +195,24 @@ impl Workspace {
         let other = plan.repo.diff(&plan.result, &working_copy.id, false, &[])?;
         let landed: HashSet<_> = plan.changes.iter().map(|change| &change.path).collect();
         Ok(other.into_iter().map(|change| change.path).filter(|path| landed.contains(path)).collect())
+    }
+
+    /// Makes what git has as a bookmark a part of the working copy, and forgets how it came.
+    fn take_in(&self, plan: &Plan<'_>, name: &str, base: &Oid) -> Result<()> {
+        let run = |args: &[&str]| self.jj.run(self.jj.labelled(&plan.why(), args.iter().copied()));
+        run(&["git", "import"])?;
+        if plan.how.new_change {
+            run(&["rebase", "-r", name, "-o", "@"])?;
+            run(&["edit", name])?;
+            run(&["metaedit", "--update-author"])?;
+        } else {
+            run(&["squash", "--from", name, "--into", "@", "--use-destination-message"])?;
+        }
+        // By jj: where git deletes a ref, jj abandons what only it kept.
+        run(&["bookmark", "forget", name])?;
+        run(&["abandon", base.as_str()])?;
+        // Else the bookmark would be listed as deleted where jj does not export by itself.
+        run(&["git", "export"])
     }
 
     fn landed(&self, plan: &Plan<'_>) -> Result<Landed> {

@@ -20,6 +20,10 @@ pub struct WorkTree {
 }
 
 impl Vcs for WorkTree {
+    fn is_jj(&self) -> bool {
+        false
+    }
+
     fn head(&self, repo: &Repo) -> Result<Head> {
         let symbolic = repo.git.call(["symbolic-ref", "-q", "HEAD"]).run()?;
         let full = if symbolic.code == Some(0) { Some(git::text(symbolic.stdout)?) } else { None };
@@ -101,6 +105,10 @@ impl Vcs for WorkTree {
 
     fn finish(&self, _plan: &Plan<'_>) -> Result<Landed> {
         Ok(Landed::default())
+    }
+
+    fn record_conflict(&self, _plan: &Plan<'_>) -> Result<Landed> {
+        Err(Error::bug("git cannot record a conflict in files"))
     }
 }
 
