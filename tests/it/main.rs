@@ -5,8 +5,8 @@
 mod completions;
 mod guests;
 mod install;
-mod makefile;
 mod jj;
+mod makefile;
 mod man;
 mod scripts;
 mod support;
