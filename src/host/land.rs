@@ -144,16 +144,13 @@ impl Plan<'_> {
                 return Err(error);
             }
         };
-        let landed = pen.write(&[]).and_then(|()| self.repo.vcs.finish(&self));
-        let landed = match landed {
-            Ok(landed) => self.record(landed)?,
-            Err(error) => {
-                journal.take_back()?;
-                return Err(error);
-            }
-        };
-        journal.close();
-        Ok(landed)
+        let landed = pen.write(&[]).and_then(|()| self.repo.vcs.finish(&self)).and_then(|landed| self.record(landed));
+        if landed.is_ok() {
+            journal.close();
+        } else {
+            journal.take_back()?;
+        }
+        landed
     }
 
     /// Returns what writes the changes; refuses when a file is no longer as it was when the plan was made.
