@@ -51,19 +51,22 @@ impl Vcs for WorkTree {
         let others = git.call([SHOW_ALL, &["ls-files", "-z", "-o", "--exclude-standard"]].concat()).stdout()?;
         let others: Vec<_> =
             others.split(|&byte| byte == 0).filter(|path| !path.is_empty()).map(<[u8]>::to_vec).collect();
-        let changed = git.call([SHOW_ALL, &["diff-files", "-z", "--name-only", "--ignore-submodules=dirty"]].concat());
-        let mut paths = changed.stdout()?;
-        if untracked {
-            for path in &others {
-                // A nested repository, which ends with a slash, is no file of this one.
-                if !path.ends_with(b"/") {
-                    paths.extend(path);
-                    paths.push(0);
-                }
-            }
+        let changed = [SHOW_ALL, &["diff-files", "-z", "--name-status", "--no-renames", "--ignore-submodules=dirty"]];
+        let changed = git.call(changed.concat()).stdout()?;
+        let (mut gone, mut there) = (Vec::new(), Vec::new());
+        let mut fields = changed.split_inclusive(|&byte| byte == 0);
+        while let (Some(status), Some(path)) = (fields.next(), fields.next()) {
+            if status == b"D\0" { gone.extend(path) } else { there.extend(path) }
         }
-        let update = ["update-index", "-z", "--add", "--remove", "--replace", "--stdin"];
-        git.call([SHOW_ALL, &update].concat()).input(paths).stdout()?;
+        // A nested repository, which ends with a slash, is no file of this one.
+        for path in others.iter().filter(|path| untracked && !path.ends_with(b"/")) {
+            there.extend(path);
+            there.push(0);
+        }
+        // What is gone goes first, and unseen: its folder may be a symlink by now.
+        git.call(["update-index", "-z", "--force-remove", "--stdin"]).input(gone).stdout()?;
+        let update = [SHOW_ALL, &["update-index", "-z", "--add", "--remove", "--replace", "--stdin"]];
+        git.call(update.concat()).input(there).stdout()?;
         let tree = git.oid(["write-tree"])?;
         Ok(Ours { tree, absent: entries.absent, untracked: others, operation: String::new() })
     }

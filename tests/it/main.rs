@@ -4,6 +4,7 @@
 
 mod completions;
 mod guests;
+mod hostile;
 mod install;
 mod jj;
 mod makefile;
