@@ -351,14 +351,17 @@ impl Options {
     }
 }
 
-/// Splits a list of files that ssh prints without quotes: where a name with blanks exists, it is one name.
+/// Splits a list of files, which ssh prints without quotes: a name with blanks is one where it exists, or where what
+/// follows the blank cannot start a name, as ssh has made most of them absolute.
 fn files(list: &str) -> Vec<PathBuf> {
     let words: Vec<&str> = list.split(' ').filter(|word| !word.is_empty() && *word != "none").collect();
     let mut files = Vec::new();
     let mut start = 0;
     while start < words.len() {
         let longest = (start + 1..=words.len()).rev().find(|&end| Path::new(&words[start..end].join(" ")).exists());
-        let end = longest.unwrap_or(start + 1);
+        let starts = |word: &&str| word.starts_with('/') || !words[start].starts_with('/');
+        let next = words[start + 1..].iter().position(starts).map_or(words.len(), |at| start + 1 + at);
+        let end = longest.unwrap_or(next);
         files.push(PathBuf::from(words[start..end].join(" ")));
         start = end;
     }
@@ -482,12 +485,16 @@ mod tests {
     }
 
     #[test]
-    fn names_of_files_with_blanks_are_found_where_they_exist() {
+    fn names_of_files_with_blanks_are_found() {
         let folder = tempfile::tempdir().unwrap();
-        let known = folder.path().join("known hosts");
+        let known = folder.path().join("known /hosts");
+        std::fs::create_dir(known.parent().unwrap()).unwrap();
         std::fs::write(&known, "").unwrap();
-        let list = format!("/no/such {} /none", known.display());
-        assert_eq!(files(&list), [Path::new("/no/such"), known.as_path(), Path::new("/none")]);
+        let list = format!("/no/such {} /none  /a b c /d e", known.display());
+        let expected = ["/no/such", known.to_str().unwrap(), "/none", "/a b c", "/d e"];
+        assert_eq!(files(&list), expected.map(Path::new));
+        assert_eq!(files("a b /c d"), ["a", "b", "/c d"].map(Path::new));
+        assert_eq!(files("none"), Vec::<PathBuf>::new());
     }
 
     #[test]

@@ -10,4 +10,5 @@ mod jj;
 mod makefile;
 mod man;
 mod scripts;
+mod ssh;
 mod support;
