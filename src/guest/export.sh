@@ -48,7 +48,7 @@ count() {
 	then
 		echo 0
 	else
-		qgit rev-list --count "$1..$head"
+		plain_git rev-list --count "$1..$head"
 	fi
 }
 
@@ -60,15 +60,16 @@ compare() {
 	shift
 	# Every switch that a configuration could turn; exact renames only, for those apply without guessing.
 	# shellcheck disable=SC2086 # one word a switch
-	qgit diff-tree -r $gb_how --find-renames=100% --no-ext-diff --no-textconv --no-color --no-relative \
+	plain_git diff-tree -r $gb_how --find-renames=100% --no-ext-diff --no-textconv --no-color --no-relative \
 		--src-prefix=a/ --dst-prefix=b/ --diff-algorithm=myers --inter-hunk-context=0 \
 		--no-indent-heuristic --ignore-submodules=none --submodule=short "$base" "$commit" -- "$@"
 }
 
 # Writes a bundle that any git can fetch from: the snapshot, the base and what leads there, without what the host has.
 bundle() {
+	: >"$gb_dir/haves"
 	# shellcheck disable=SC2086 # one word a commit
-	printf '%s\n' $haves | local_git cat-file --batch-check='%(objectname) %(objecttype)' |
+	test -z "$haves" || printf '%s\n' $haves | local_git cat-file --batch-check='%(objectname) %(objecttype)' |
 		sed -n 's/ commit$//p' >"$gb_dir/haves"
 	case $format in
 	sha1) printf '# v2 git bundle\n' ;;
@@ -79,5 +80,5 @@ bundle() {
 	{
 		printf '%s\n%s\n' "$commit" "$base"
 		sed 's/^/^/' "$gb_dir/haves"
-	} | qgit pack-objects -q --revs --thin --stdout --delta-base-offset
+	} | plain_git pack-objects -q --revs --thin --stdout --delta-base-offset
 }

@@ -103,9 +103,9 @@ plain_git() {
 	git -c core.fsmonitor=false -c core.splitIndex=false -c core.hooksPath=/dev/null -c core.safecrlf=false \
 		-c core.bigFileThreshold=1m -c core.compression=1 -c pack.compression=1 -c pack.packSizeLimit=0 \
 		-c pack.windowMemory=64m -c core.sparseCheckout=false -c index.sparse=false -c core.untrackedCache=false \
-		-c core.quotePath=false -c core.fsync=none -c diff.suppressBlankEmpty=false -c diff.renameLimit=0 \
-		-c filter.lfs.required=false -c "lfs.storage=$gb_dir/lfs" -c advice.addEmbeddedRepo=false \
-		-c advice.addIgnoredFile=false "$@"
+		-c index.skipHash=true -c core.quotePath=false -c core.fsync=none -c diff.suppressBlankEmpty=false \
+		-c diff.renameLimit=0 -c filter.lfs.required=false -c "lfs.storage=$gb_dir/lfs" \
+		-c advice.addEmbeddedRepo=false -c advice.addIgnoredFile=false "$@"
 }
 
 # Sets gb_name to a path, from a line in which git quoted it.

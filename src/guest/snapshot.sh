@@ -26,28 +26,21 @@ open_workspace() {
 	sha1) empty_tree=4b825dc642cb6eb9a060e54bf8d69288fbee4904 ;;
 	*) empty_tree=6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321 ;;
 	esac
-	commondir=$(cd -- "$commondir" && pwd)
-	objects=$(cd -- "$objects" && pwd)
 	top=$(pwd)
-}
-
-# Runs a command whose git sees only the throw-away index, and puts new objects only into the quarantine.
-quarantined() (
-	GIT_DIR=$gb_git GIT_WORK_TREE=$top GIT_INDEX_FILE=$gb_dir/index GIT_OBJECT_DIRECTORY=$gb_dir/objects
-	GIT_ALTERNATE_OBJECT_DIRECTORIES=$alternates
-	export GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES
-	"$@"
-)
-
-# git that reads the workspace's objects too; for all that does not make an object which may be there already.
-qgit() {
-	quarantined plain_git "$@"
+	for gb_name in commondir index objects
+	do
+		eval "gb_path=\$$gb_name"
+		case $gb_path in
+		/*) ;;
+		*) eval "$gb_name=\$top/\$gb_path" ;;
+		esac
+	done
 }
 
 # git that knows no object but those in the quarantine. Whatever makes an object goes through here: where git finds
 # that it has the object already, it sets the time of the object's file or pack to now, in an alternate as well.
 blind_git() (
-	alternates=''
+	unset GIT_ALTERNATE_OBJECT_DIRECTORIES
 	local_git "$@"
 )
 
@@ -55,18 +48,20 @@ blind_git() (
 local_git() (
 	GIT_NO_LAZY_FETCH=1
 	export GIT_NO_LAZY_FETCH
-	qgit "$@"
+	plain_git "$@"
 )
 
-# Makes the throw-away index and the quarantine.
+# git that sees the repository of this folder as it is. It may only look.
+real_git() (
+	unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES
+	plain_git "$@"
+)
+
+# Makes the throw-away index and the quarantine: from here on git sees only that index, and puts new objects only into
+# the quarantine.
 quarantine() {
 	mkdir -- "$gb_dir/objects"
-	# Quoted, for a path may hold the colon that separates paths here (git 2.11).
-	alternates=$objects
-	case $alternates in
-	*[\\\"]*) alternates=$(printf '%s\n' "$alternates" | sed 's/[\\"]/\\&/g') ;;
-	esac
-	alternates=\"$alternates\"
+	: >"$gb_dir/notes"
 	gb_git=$gitdir
 	if test -f "$index"
 	then
@@ -90,7 +85,13 @@ quarantine() {
 		fi
 		cp -p -- "$gb_shared" "$gb_git/"
 	done
-	: >"$gb_dir/notes"
+	# Quoted, for a path may hold the colon that separates paths here (git 2.11).
+	case $objects in
+	*[\\\"]*) objects=$(printf '%s\n' "$objects" | sed 's/[\\"]/\\&/g') ;;
+	esac
+	GIT_DIR=$gb_git GIT_WORK_TREE=$top GIT_INDEX_FILE=$gb_dir/index GIT_OBJECT_DIRECTORY=$gb_dir/objects
+	GIT_ALTERNATE_OBJECT_DIRECTORIES=\"$objects\"
+	export GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES
 }
 
 # Adds to what the host must be told.
@@ -108,37 +109,41 @@ note() {
 # rules - objects of skipped .gitattributes and .gitignore, which git reads in place of the files
 # gitlinks - commit and path of submodules, and of nested repositories that were added as such
 list_changes() {
-	: >"$gb_dir/changed"
 	{
 		# One line an entry, all of the index and more: grep is much quicker than awk at leaving them out.
-		qgit ls-files -v -s -m -o --exclude-standard 2>"$gb_dir/said" || echo '! failed'
-	} | grep '^[!?CMa-zS] \|^. 160000 ' >"$gb_dir/marked" || return 0
+		plain_git ls-files -v -s -m -o --exclude-standard 2>"$gb_dir/said" || echo '! failed'
+	} | grep '^[!?CMa-zS] \|^. 160000 ' >"$gb_dir/marked" || :
 	(
 		cd -- "$gb_dir"
-		for gb_list in blobs nested assumed skipped rules gitlinks
+		for gb_list in changed blobs nested assumed skipped rules gitlinks
 		do
 			: >"$gb_list"
 		done
 		awk '
 			{ path = substr($0, index($0, "\t") + 1) }
-			/^!/ { exit 1 }
-			/^[?]/ { path = substr($0, 3); print path > (path ~ /\/"?$/ ? "nested" : "changed"); next }
-			/^C/ { print path > "changed"; print $3 > "blobs"; next }
-			/^[Mm]/ { print path > "changed"; next }
+			/^!/ { failed = 1; exit }
+			/^[?]/ {
+				path = substr($0, 3)
+				if (path ~ /\/"?$/) { print path > "nested" } else { print path > "changed"; changed++ }
+				next
+			}
+			/^C/ { print path > "changed"; changed++; print $3 > "blobs"; next }
+			/^[Mm]/ { print path > "changed"; changed++; next }
 			/^[a-z]/ { print path > "assumed" }
 			/^[Ss]/ { print path > "skipped"; if (path ~ /\.git(attributes|ignore)"?$/) print $3 > "rules" }
-			$2 == 160000 { print $3 " " path > "gitlinks" }' marked
+			$2 == 160000 { print $3 " " path > "gitlinks" }
+			END { print changed + 0 > "count"; exit failed }' marked
 	) || die 90 "cannot read the index: $(cat "$gb_dir/said")"
 }
 
 # Clears the flags that hide edits; a skipped file that is not there stays skipped.
 clear_flags() {
-	test ! -s "$gb_dir/assumed" || qgit update-index --no-assume-unchanged --stdin <"$gb_dir/assumed"
+	test ! -s "$gb_dir/assumed" || plain_git update-index --no-assume-unchanged --stdin <"$gb_dir/assumed"
 	test -s "$gb_dir/skipped" || return 0
 	# All, then back for those that are missing: a shell looks at one file at a time.
-	qgit update-index --no-skip-worktree --stdin <"$gb_dir/skipped"
-	qgit ls-files -d | awk 'NR == FNR { skipped[$0]; next } $0 in skipped' "$gb_dir/skipped" - >"$gb_dir/absent"
-	test ! -s "$gb_dir/absent" || qgit update-index --skip-worktree --stdin <"$gb_dir/absent"
+	plain_git update-index --no-skip-worktree --stdin <"$gb_dir/skipped"
+	plain_git ls-files -d | awk 'NR == FNR { skipped[$0]; next } $0 in skipped' "$gb_dir/skipped" - >"$gb_dir/absent"
+	test ! -s "$gb_dir/absent" || plain_git update-index --skip-worktree --stdin <"$gb_dir/absent"
 	test ! -s "$gb_dir/rules" || bring <"$gb_dir/rules"
 }
 
@@ -147,7 +152,7 @@ clear_flags() {
 bring() {
 	local_git cat-file --batch-check | sed -n 's/ blob .*//p' | sort -u >"$gb_dir/wanted"
 	test ! -s "$gb_dir/wanted" ||
-		qgit pack-objects -q --window=0 --stdout <"$gb_dir/wanted" | blind_git index-pack --stdin >/dev/null
+		plain_git pack-objects -q --window=0 --stdout <"$gb_dir/wanted" | blind_git index-pack --stdin >/dev/null
 }
 
 # Looks at submodules, and takes nested repositories that were added as such out of the index.
@@ -170,13 +175,13 @@ look_at_gitlink() {
 			cut -d' ' -f2- | grep -qxF -e "$2"
 	then
 		# 'git add' of a nested repository, not a submodule: only its pointer would come.
-		qgit update-index --force-remove -- "$2"
+		plain_git update-index --force-remove -- "$2"
 		printf '%s\n' "$3" >>"$gb_dir/nested"
 		return 0
 	fi
-	gb_now=$(plain_git -C "$2" rev-parse -q --verify HEAD || :)
+	gb_now=$(real_git -C "$2" rev-parse -q --verify HEAD || :)
 	test "$gb_now" = "$1" || note moved-submodule "$2"
-	test -z "$(plain_git -C "$2" status --porcelain 2>&1 | head -n 1)" || note dirty-submodule "$2"
+	test -z "$(real_git -C "$2" status --porcelain 2>&1 | head -n 1)" || note dirty-submodule "$2"
 }
 
 # Passes on the lines that name a file or a symlink.
@@ -190,8 +195,7 @@ files_only() {
 
 # Lists every file below this folder that no .gitignore from here on down leaves out.
 everything_here() (
-	GIT_DIR=$gb_git GIT_WORK_TREE=. GIT_INDEX_FILE=$gb_dir/none
-	export GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE
+	GIT_WORK_TREE=. GIT_INDEX_FILE=$gb_dir/none
 	plain_git ls-files -o --exclude-standard
 )
 
@@ -205,7 +209,7 @@ add_nested() (
 	{
 		grep -v '/"*$' "$gb_here" || :
 		# What the nested repository tracks past its own .gitignore.
-		plain_git ls-files -c -i --exclude-standard 2>/dev/null | files_only
+		real_git ls-files -c -i --exclude-standard 2>/dev/null | files_only
 	} >"$gb_here.files"
 	add_listed <"$gb_here.files" 2>/dev/null || {
 		while IFS= read -r gb_line
@@ -245,7 +249,7 @@ find_special() {
 # Names what could not be read after 'git add' complained: files that are still not in the index as they are, and
 # folders that cannot be listed. Where a FIFO or the like took the place of a file, the file is gone.
 find_unreadable() {
-	qgit ls-files -m -o --exclude-standard 2>/dev/null | while IFS= read -r gb_line
+	plain_git ls-files -m -o --exclude-standard 2>/dev/null | while IFS= read -r gb_line
 	do
 		named "$gb_line"
 		if test -h "$gb_name" || test ! -e "$gb_name"
@@ -253,13 +257,13 @@ find_unreadable() {
 			continue
 		elif test ! -f "$gb_name" && test ! -d "$gb_name"
 		then
-			qgit update-index --force-remove -- "$gb_name"
+			plain_git update-index --force-remove -- "$gb_name"
 		elif test ! -r "$gb_name"
 		then
 			printf 'unreadable\0%s\0' "$gb_name"
 		fi
 	done
-	quarantined find . -name .git -prune -o -type d -exec sh -c '
+	find . -name .git -prune -o -type d -exec sh -c '
 		for d
 		do
 			{ test -r "$d" && test -x "$d"; } || git -c core.fsmonitor=false check-ignore -q -- "$d" || printf "unreadable\0%s\0" "${d#./}"
@@ -278,7 +282,8 @@ try_add() {
 
 # Adds the changed files by their names, if they are few. Then git need not look at all the others again.
 add_few() {
-	test ! -s "$gb_dir/said" && test ! -s "$gb_dir/nested" && test "$(wc -l <"$gb_dir/changed")" -le 200 || return 1
+	test ! -s "$gb_dir/said" && test ! -s "$gb_dir/nested" && read -r gb_count <"$gb_dir/count" &&
+		test "$gb_count" -le 200 || return 1
 	test -s "$gb_dir/changed" || return 0
 	set --
 	while IFS= read -r gb_line
@@ -345,23 +350,20 @@ add_all() {
 add_everything() {
 	gb_ignore_unreadable=$1
 	list_changes
-	if test -s "$gb_dir/marked"
+	if test -s "$gb_dir/assumed" || test -s "$gb_dir/skipped"
 	then
-		if test -s "$gb_dir/assumed" || test -s "$gb_dir/skipped"
-		then
-			clear_flags
-			list_changes
-		fi
-		look_at_gitlinks
-		add_few || add_all
-		gb_depth=0
-		while IFS= read -r gb_line
-		do
-			named "$gb_line"
-			note nested-repository "${gb_name%/}"
-			add_nested "${gb_name%/}"
-		done <"$gb_dir/nested"
+		clear_flags
+		list_changes
 	fi
+	look_at_gitlinks
+	add_few || add_all
+	gb_depth=0
+	while IFS= read -r gb_line
+	do
+		named "$gb_line"
+		note nested-repository "${gb_name%/}"
+		add_nested "${gb_name%/}"
+	done <"$gb_dir/nested"
 }
 
 # Adds the files that prepare shipped beside the prepared head, even where the guest's own rules ignore them: a file
@@ -370,9 +372,9 @@ add_everything() {
 # $2 - baseline, may be empty
 add_shipped() {
 	test -n "$1" && test "$1" != "$2" || return 0
-	qgit diff-tree -r --no-renames --diff-filter=A --name-only "$1" "$2" >"$gb_dir/shipped" 2>/dev/null || return 0
+	plain_git diff-tree -r --no-renames --diff-filter=A --name-only "$1" "$2" >"$gb_dir/shipped" 2>/dev/null || return 0
 	test -s "$gb_dir/shipped" || return 0
-	qgit ls-files -c | awk 'NR == FNR { shipped[$0]; next } { delete shipped[$0] }
+	plain_git ls-files -c | awk 'NR == FNR { shipped[$0]; next } { delete shipped[$0] }
 		END { for (path in shipped) print path }' "$gb_dir/shipped" - | files_only | add_listed
 }
 
@@ -382,24 +384,28 @@ add_shipped() {
 # $3 - prepared head, may be empty
 # $4 - baseline, may be empty
 snapshot() {
-	quarantine
 	find_head
-	case $1 in
-	HEAD) base=$head ;;
-	*) base=$(git rev-parse -q --verify "$1^{commit}" || empty_base "$1") || die 84 "no commit '$1' in the guest" ;;
+	base=$head
+	test "$1" = HEAD || base=$(git rev-parse -q --verify "$1^{commit}" || :)
+	quarantine
+	# No commit yet.
+	test -n "$head" || head=$(empty_commit)
+	case $1,$base in
+	HEAD,*) base=$head ;;
+	*,) base=$(empty_base "$1") || die 84 "no commit '$1' in the guest" ;;
 	esac
-	quarantined find_special >"$gb_dir/special" &
+	find_special >"$gb_dir/special" &
 	gb_finder=$!
 	add_everything "$2"
 	add_shipped "$3" "$4"
 	wait "$gb_finder"
-	cat "$gb_dir/special" >>"$gb_dir/notes"
+	test ! -s "$gb_dir/special" || cat "$gb_dir/special" >>"$gb_dir/notes"
 	make_tree
 	# The same work gives the same id, so the time is that of HEAD.
 	commit=$(our_commit "$tree" "$head" "$time" 'git-banger: snapshot' | blind_git hash-object -t commit -w --stdin)
 }
 
-# Sets branch, empty when HEAD is detached; head; and time, that of head.
+# Sets branch, empty when HEAD is detached; head, empty when the branch has no commit yet; and time, that of head.
 find_head() {
 	branch=
 	read -r gb_line 2>/dev/null <"$gitdir/HEAD" || gb_line=
@@ -408,7 +414,7 @@ find_head() {
 	'ref: refs/heads/.invalid' | '') branch=$(git symbolic-ref -q HEAD || :) ;;
 	'ref: '*) branch=${gb_line#ref: } ;;
 	esac
-	gb_out=$(git rev-list --max-count=1 --format='%H %ct' HEAD -- 2>/dev/null || :)
+	gb_out=$(git rev-list --max-count=1 --encoding=UTF-8 --format='%H %ct' HEAD -- 2>/dev/null || :)
 	# The first line is a header.
 	gb_out=${gb_out##*
 }
@@ -418,15 +424,15 @@ find_head() {
 	then
 		die 90 "HEAD is damaged: $(git rev-parse HEAD 2>&1)"
 	fi
-	head=$(empty_commit) time=0
+	time=0
 }
 
 # Sets tree, to what the throw-away index holds.
 make_tree() {
 	# git keeps the ids of those trees that it knows to be unchanged. For the others, read-tree (here it adds nothing)
 	# fills in those that are there; so write-tree makes those that are not, and touches none.
-	qgit read-tree -i --prefix="git-banger.$gb_nonce/" "$empty_tree"
-	tree=$(qgit write-tree)
+	plain_git read-tree -i --prefix="git-banger.$gb_nonce/" "$empty_tree"
+	tree=$(plain_git write-tree)
 }
 
 # Prints the text of a commit.
@@ -457,17 +463,18 @@ empty_base() {
 # Names the changed files that are Git LFS pointers: their content is not in the repository.
 # $1 - output of 'git diff-tree --raw -z --no-abbrev'
 find_pointers() {
+	test -s "$1" || return 0
 	# A path that looks like an entry is an id more, which is not there or no pointer.
 	tr '\0' '\n' <"$1" | sed -n 's/^:[0-7]* [0-7]* [0-9a-f]* \([0-9a-f]*\) .*/\1/p' |
 		local_git cat-file --batch-check='%(objectname) %(objecttype) %(objectsize)' |
-		awk '$2 == "blob" && $3 >= 100 && $3 < 1024 { print $1 }' | sort -u >"$gb_dir/small"
+		awk '$2 == "blob" && $3 >= 100 && $3 < 1024 { print $1 }' >"$gb_dir/small"
 	test -s "$gb_dir/small" || return 0
-	qgit cat-file --batch <"$gb_dir/small" | awk '
+	plain_git cat-file --batch <"$gb_dir/small" | awk '
 		first && $0 == "version https://git-lfs.github.com/spec/v1" { print oid }
 		{ first = 0 }
 		NF == 3 && $2 == "blob" && length($1) >= 40 { oid = $1; first = 1 }' >"$gb_dir/pointers"
 	test -s "$gb_dir/pointers" || return 0
-	qgit diff-tree -r --raw --no-abbrev --no-renames --diff-filter=AMT "$base" "$commit" |
+	plain_git diff-tree -r --raw --no-abbrev --no-renames --diff-filter=AMT "$base" "$commit" |
 		awk 'NR == FNR { pointers[$0]; next } $4 in pointers { print substr($0, index($0, "\t") + 1) }' \
 			"$gb_dir/pointers" - | while IFS= read -r gb_line
 	do

@@ -177,6 +177,32 @@ impl Exported {
     }
 }
 
+impl Place {
+    fn sh(&self, text: &str) {
+        let output = self.command("sh").current_dir(self.path("w")).args(["-ec", text]).output().unwrap();
+        assert!(output.status.success(), "{text}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// The tree of all files as a plain `git add -A` makes it, in a copy.
+    fn plain_tree(&self) -> String {
+        self.sh("rm -rf ../copy; cp -a . ../copy");
+        self.git_in("copy", &["-c", "core.safecrlf=false", "add", "-A"]);
+        self.git_in("copy", &["write-tree"])
+    }
+
+    /// Applies a patch to a clean checkout of HEAD, without the workspace's configuration; returns the tree.
+    fn applied(&self, patch: &[u8]) -> String {
+        fs::write(self.path("patch"), patch).unwrap();
+        let head = self.git(&["--no-replace-objects", "rev-parse", "HEAD^{tree}"]);
+        let source = self.file(".git/objects");
+        self.sh("rm -rf ../clean; git init -q ../clean");
+        fs::write(self.path("clean/.git/objects/info/alternates"), source.to_str().unwrap()).unwrap();
+        self.git_in("clean", &["read-tree", &head]);
+        self.git_in("clean", &["apply", "--cached", "--allow-empty", "../patch"]);
+        self.git_in("clean", &["write-tree"])
+    }
+}
+
 /// Splits NUL-ended records off, up to an empty one.
 fn records(mut bytes: &[u8]) -> (Vec<Vec<u8>>, &[u8]) {
     let mut records = Vec::new();
@@ -531,5 +557,64 @@ fn a_connection_that_goes_at_any_moment_leaves_nothing_behind() {
         std::thread::sleep(Duration::from_millis(200));
         place.no_leftovers();
         place.untouched_since(&before);
+    }
+}
+
+/// What a guest may have set up that must not show in a snapshot; shell text, run in the workspace.
+const UNLUCKY: &[&str] = &[
+    "for key in noprefix mnemonicPrefix suppressBlankEmpty relative colorMoved; do git config diff.$key true; done
+     git config color.ui always; git config color.diff always; git config diff.external false; git config diff.context 0
+     git config diff.interHunkContext 9; git config diff.submodule log; git config diff.ignoreSubmodules all
+     git config diff.wsErrorHighlight all; git config core.abbrev 4; git config core.pager false",
+    "git config diff.renames copies; git config diff.algorithm histogram; git config diff.indentHeuristic true
+     printf 'u*\n*\n' >../order; git config diff.orderFile ../order; git config diff.statGraphWidth 1
+     git config core.quotePath false; git config i18n.commitEncoding UTF-16; git config i18n.logOutputEncoding UTF-16
+     git config log.showSignature true; git config commit.gpgSign true; git config gpg.program false",
+    "printf '* diff=x\n' >.git/info/attributes; git config diff.x.textconv 'echo converted'; git config diff.x.command false
+     git config diff.x.binary true",
+    "mkdir ../hooks; for hook in post-index-change pre-commit reference-transaction fsmonitor-watchman; do
+     printf '#!/bin/sh\necho hook >>$0.ran\n' >../hooks/$hook; chmod +x ../hooks/$hook; done
+     cp ../hooks/* .git/hooks/; git config core.hooksPath ../hooks; git config core.fsmonitor ../hooks/fsmonitor-watchman",
+    "git config core.untrackedCache true; git update-index --untracked-cache; git status >../status",
+    "git config core.splitIndex true; git update-index --split-index; git config splitIndex.maxPercentChange 0",
+    "git config core.autocrlf true; git config core.safecrlf true; git config core.eol crlf",
+    "git config core.bigFileThreshold 1; git config pack.packSizeLimit 1m; git config core.compression 9
+     git config gc.auto 1; git config gc.autoDetach false; git config maintenance.auto true; git config core.fsync all",
+    "git config feature.manyFiles true; git config index.version 4; git update-index --index-version 4
+     git config core.checkStat minimal; git config core.trustctime false",
+    "git config core.sharedRepository 0666; git config core.logAllRefUpdates always; git config user.useConfigOnly true",
+    "git config extensions.worktreeConfig true; git config --worktree core.sparseCheckout true
+     printf '/edited\n' >.git/info/sparse-checkout",
+    "git gc -q; git replace HEAD HEAD~1; git repack -adq",
+    "git rev-parse HEAD >.git/shallow",
+    "mv .git/objects ../elsewhere; mkdir -p .git/objects/info; echo \"$PWD/../elsewhere\" >.git/objects/info/alternates",
+    "mkdir '../odd:\"objects\\'; mv .git '../odd:\"objects\\/git'; echo 'gitdir: ../odd:\"objects\\/git' >.git",
+    "git gc -q; chmod 444 .git/index; chmod 500 .git/objects",
+    "git config submodule.recurse true; git config advice.detachedHead false; git checkout -q --detach",
+    "git config filter.lfs.clean 'git-lfs clean -- %f'; git config filter.lfs.required true",
+    "git config remote.origin.url /nowhere; git config remote.origin.promisor true
+     git config extensions.partialClone origin; git config core.repositoryFormatVersion 1",
+    "touch -d '+1 hour' edited untracked kept; touch .git/index",
+    "git update-index --force-remove kept; git reset -q -- kept; git add -N untracked",
+    "cp kept another; cp kept folder/again; git rm -q --cached kept",
+];
+
+#[test]
+fn nothing_that_a_guest_has_set_up_shows_in_a_snapshot_or_is_touched() {
+    for (index, unlucky) in UNLUCKY.iter().enumerate() {
+        let place = Place::worked_in();
+        let before = place.plain_tree();
+        place.sh(unlucky);
+        let expected = if unlucky.contains("another") { place.plain_tree() } else { before };
+        let shell = SHELLS[index % SHELLS.len()];
+        let before = (place.fingerprint(), fingerprint(place.root.path()).len());
+        let exported = place.export(shell, "HEAD", "patch");
+        place.untouched_since(&before.0);
+        assert_eq!(fingerprint(place.root.path()).len(), before.1 + 1, "only the script itself is new: {unlucky}");
+        assert_eq!(exported.header["tree"], expected, "{shell:?}: {unlucky}");
+        if !unlucky.contains("shallow") && !unlucky.contains("objects") {
+            assert_eq!(place.applied(&exported.payload), expected, "{shell:?}: {unlucky}");
+        }
+        place.no_leftovers();
     }
 }
