@@ -92,6 +92,16 @@ quarantine() {
 	GIT_DIR=$gb_git GIT_WORK_TREE=$top GIT_INDEX_FILE=$gb_dir/index GIT_OBJECT_DIRECTORY=$gb_dir/objects
 	GIT_ALTERNATE_OBJECT_DIRECTORIES=\"$objects\"
 	export GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES
+	test ! -f "$gitdir/info/sparse-checkout" || ! grep -qs sdir "$gb_dir/index" || expand_index
+}
+
+# Makes the throw-away index one of files only. git itself would do that whenever it reads a sparse index, and make all
+# trees anew in doing so; see blind_git.
+expand_index() {
+	plain_git ls-files --sparse -s | sed -n 's/^040000 \([0-9a-f]*\) .*/\1/p' |
+		plain_git pack-objects -q --revs --filter=blob:none --stdout | blind_git index-pack --stdin >/dev/null
+	# It complains of the blobs that it does not find; nothing looks at those trees.
+	blind_git update-index --force-write-index 2>/dev/null
 }
 
 # Adds to what the host must be told.

@@ -618,3 +618,185 @@ fn nothing_that_a_guest_has_set_up_shows_in_a_snapshot_or_is_touched() {
         place.no_leftovers();
     }
 }
+
+/// Workspaces in which a snapshot is hard to take right; shell text, run in a workspace with one commit of 'a' to 'c'
+/// and 'd/e'. Each must give the tree that plain git makes.
+const HARD: &[&str] = &[
+    // A file becomes a folder, a symlink, and back.
+    r#"rm -r a d; mkdir a; echo x >a/x; echo d >d; ln -sf nowhere b; chmod +x c"#,
+    r#"mkdir e; cp d/e e/e; git add e; git commit -qm e; rm -r d; ln -s e d"#,
+    r#"ln -s d link; git add link; git commit -qm link; rm link; mkdir link; echo x >link/e"#,
+    // A conflict, a half-done staging, an intent to add.
+    r#"git checkout -qb other; echo other >a; git rm -q b; git commit -qam other; git checkout -q main; echo main >a
+     echo more >>b; git commit -qam main; git merge other >/dev/null || :; git ls-files -u | grep -q ."#,
+    r#"echo staged >a; git add a; echo more >>a; git rm -q --cached b; git mv c moved; touch empty; git add -N empty"#,
+    // The index has CRLF: git must not turn it into LF on the way.
+    r#"printf 'a\r\nb\r\n' >crlf; printf 'a\r\n' >d/crlf; git add .; git commit -qm crlf; git config core.autocrlf true
+     printf 'a\r\nb\r\nc\r\n' >crlf; printf 'new\r\n' >lf; rm d/crlf"#,
+    r#"printf 'a\r\nb\r\n' >crlf; git add .; git commit -qm crlf; printf '* text=auto\n*.eol text eol=crlf\n' >.gitattributes
+     printf 'a\r\nb\r\nc\r\n' >crlf; printf 'new\r\n' >x.eol; for i in $(seq 300); do printf 'x\r\n' >many$i; done"#,
+    r#"printf '*.up filter=up\n*.w working-tree-encoding=UTF-16LE\n*.id ident\n' >.gitattributes
+     git config filter.up.clean 'tr a-z A-Z'; git config filter.up.required true
+     echo up >x.up; printf 'x\0\n\0' >x.w; echo '$Id: x $' >x.id; git add .; git commit -qm filters; echo more >>x.up; echo more >>x.id"#,
+    // Many files, new and gone.
+    r#"for i in $(seq 1500); do echo $i >new$i; done; mkdir many; for i in $(seq 700); do echo $i >many/$i; done; git add many
+     git commit -qm many; rm -r many"#,
+    r#"deep=$(printf 'x/%.0s' $(seq 400)); mkdir -p $deep; echo deep >$deep/file"#,
+    // Flags, and a sparse index.
+    r#"git sparse-checkout init --cone --sparse-index; git sparse-checkout set d; git ls-files --sparse >/dev/null
+     mkdir out; echo out >out/new; echo changed >a; echo more >>d/e"#,
+    r#"mkdir s s/t; echo x >s/t/x; echo '*.o' >s/.gitignore; echo '* text eol=crlf' >s/t/.gitattributes; git add .
+     git commit -qm s; git sparse-checkout init --cone --sparse-index; git sparse-checkout set d
+     mkdir -p s/t; printf 'x\r\n' >s/t/y; echo o >s/x.o"#,
+    r#"git update-index --assume-unchanged a; git update-index --skip-worktree b c; echo x >a; echo x >b; rm c"#,
+    r#"git config core.fsmonitor true 2>/dev/null; git config --unset core.fsmonitor; git update-index --fsmonitor 2>/dev/null || :
+     git update-index --fsmonitor-valid a b 2>/dev/null || :; echo x >a"#,
+    // A linked worktree, and what a submodule's checkout looks like.
+    r#"git worktree add -q ../linked; mv .git ../main.git; mkdir -p ../moved; rm -r * ; mv ../linked/* ../linked/.git .
+     sed -i 's,/w/.git/,/main.git/,' .git; echo $PWD/.git >../main.git/worktrees/linked/gitdir; rmdir ../linked; echo x >a; echo n >n"#,
+    r#"mkdir ../modules; mv .git ../modules/sub; echo 'gitdir: ../modules/sub' >.git
+     git config core.worktree ../../w; echo x >a; echo n >n"#,
+    // Content that the repository has: not one object may be touched.
+    r#"cp a copied; git gc -q; cp b copied2; echo x >a; git add a; echo y >a; git add a; git show HEAD:a >a"#,
+];
+
+#[test]
+fn a_snapshot_is_what_plain_git_adds_however_hard_the_workspace_makes_it() {
+    for (index, hard) in HARD.iter().enumerate() {
+        let place = Place::new();
+        place.sh("mkdir d; for f in a b c d/e; do echo $f >$f; done; git add .; git commit -qm first");
+        place.sh(hard);
+        let odd_flags = hard.contains("sparse") || hard.contains("skip-worktree");
+        let shell = SHELLS[index % SHELLS.len()];
+        let before = place.fingerprint();
+        let exported = place.export(shell, "HEAD", "patch");
+        place.untouched_since(&before);
+        place.no_leftovers();
+        if odd_flags {
+            place.sh("git config core.sparseCheckout false; git config index.sparse false
+                git ls-files | git update-index --no-assume-unchanged --stdin
+                git ls-files | git update-index --no-skip-worktree --stdin
+                git ls-files -d | git update-index --skip-worktree --stdin");
+            place.git(&["add", "-A"]);
+            assert_eq!(exported.header["tree"], place.git(&["write-tree"]), "{shell:?}: {hard}");
+        } else {
+            assert_eq!(exported.header["tree"], place.plain_tree(), "{shell:?}: {hard}");
+        }
+    }
+}
+
+/// Names that a shell, git or a line-wise tool could trip over.
+fn odd_names() -> Vec<Vec<u8>> {
+    let long = [b'l'; 255];
+    let names: [&[u8]; 30] = [
+        b"-n",
+        b"--",
+        b" both ends ",
+        b"tab\t",
+        b"new\nline",
+        b"\n",
+        b"quote\"",
+        b"back\\slash",
+        b"\\",
+        b"\"",
+        b"*",
+        b"[a]",
+        b"?",
+        b":(top)x",
+        b"!x",
+        b"#x",
+        "gr\u{fc}n".as_bytes(),
+        b"\xff\xfe",
+        b"%s%n",
+        b"$(x)",
+        b"it's",
+        b"x -> y",
+        b"\x1b[31m",
+        b" ",
+        b"C x",
+        b"trailing\\n",
+        b"\\033",
+        b"\r",
+        b"\x7f",
+        &long,
+    ];
+    names.map(<[u8]>::to_vec).to_vec()
+}
+
+#[test]
+fn odd_names_come_through() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    for shell in SHELLS {
+        let place = Place::new();
+        let write = |folder: &str, skip: usize, text: &str| {
+            fs::create_dir_all(place.file(folder)).unwrap();
+            for name in odd_names().iter().skip(skip).step_by(2) {
+                fs::write(place.file(folder).join(OsStr::from_bytes(name)), text).unwrap();
+            }
+        };
+        for skip in [0, 1] {
+            write(".", skip, "before\n");
+            write("-d", skip, "before\n");
+            write("gone", skip, "before\n");
+        }
+        place.git(&["add", "-A"]);
+        place.git(&["commit", "-qm", "odd"]);
+        write(".", 0, "after\n");
+        write("-d", 1, "after\r\n");
+        write("new \\", 0, "new\n");
+        fs::remove_dir_all(place.file("gone")).unwrap();
+        let (expected, before) = (place.plain_tree(), place.fingerprint());
+        let exported = place.export(shell, "HEAD", "patch");
+        assert_eq!(exported.header["tree"], expected, "{shell:?}");
+        place.untouched_since(&before);
+        assert_eq!(place.applied(&exported.payload), expected, "{shell:?}");
+
+        // The same names as flagged entries, as nested repositories with such files, as FIFOs, as what cannot be read.
+        let place = Place::new();
+        let write = |folder: &[u8], text: &str| {
+            for name in odd_names() {
+                let path = [folder, &name].concat();
+                fs::write(place.path("w").join(OsStr::from_bytes(&path)), text).unwrap();
+            }
+        };
+        write(b"", "before\n");
+        place.git(&["add", "-A"]);
+        place.git(&["commit", "-qm", "odd"]);
+        place.sh("git ls-files -z | git update-index -z --assume-unchanged --stdin
+            git ls-files -z | git update-index -z --skip-worktree --stdin");
+        write(b"", "after\n");
+        for name in odd_names().iter().filter(|name| name.len() < 100) {
+            let folder = [b"nested ".as_slice(), name].concat();
+            let folder = place.path("w").join(OsStr::from_bytes(&folder));
+            fs::create_dir(&folder).unwrap();
+            let init = place.command("git").current_dir(&folder).args(["init", "-q"]).status().unwrap();
+            assert!(init.success());
+            fs::write(folder.join(OsStr::from_bytes(name)), "nested\n").unwrap();
+            let fifo = [b"fifo ".as_slice(), name].concat();
+            assert!(
+                place.command("mkfifo").arg(place.file(".").join(OsStr::from_bytes(&fifo))).status().unwrap().success()
+            );
+        }
+        let before = place.fingerprint();
+        let exported = place.export(shell, "HEAD", "patch");
+        place.untouched_since(&before);
+        let count = odd_names().len();
+        assert_eq!(exported.noted("nested-repository").len(), count - 1, "{shell:?}");
+        assert_eq!(exported.noted("special-file").len(), count - 1, "{shell:?}");
+        let mut noted: Vec<_> =
+            exported.notes.iter().filter(|note| note.0 == "nested-repository").map(|note| note.1.clone()).collect();
+        let mut names: Vec<_> = odd_names()
+            .iter()
+            .filter(|name| name.len() < 100)
+            .map(|name| [b"nested ".as_slice(), name].concat())
+            .collect();
+        noted.sort();
+        names.sort();
+        assert_eq!(noted, names, "{shell:?}");
+        place.sh("for nested in nested*; do rm -rf \"$nested/.git\"; done
+            git ls-files -z | git update-index -z --no-assume-unchanged --stdin
+            git ls-files -z | git update-index -z --no-skip-worktree --stdin");
+        assert_eq!(exported.header["tree"], place.plain_tree(), "{shell:?}");
+    }
+}
