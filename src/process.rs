@@ -166,11 +166,12 @@ impl Call {
                 Ok(())
             });
         }
+        // duct applies the last of these first: what is set here wins over what is hidden, and the later over the earlier.
+        for (name, value) in self.set.into_iter().rev() {
+            call = call.env(name, value);
+        }
         for name in self.unset {
             call = call.env_remove(name);
-        }
-        for (name, value) in self.set {
-            call = call.env(name, value);
         }
         let output =
             call.run().map_err(|error| Error::refused(format!("cannot run '{}'", self.program)).source(error))?;
