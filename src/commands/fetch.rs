@@ -17,14 +17,15 @@ use crate::ui;
 /// The last failure; the others have been printed by then.
 pub fn run(args: &Fetch, settings: &Settings) -> Result<()> {
     let repo = Repo::open(settings.global().dir.as_deref())?;
-    let mut result = Ok(());
+    let mut failure = None;
     for name in &args.vm {
-        if let Err(error) = std::mem::replace(&mut result, fetch_one(name, args, settings, &repo)) {
-            ui::error(&error);
-            result = result.and(Err(error));
+        if let Err(error) = fetch_one(name, args, settings, &repo)
+            && let Some(earlier) = failure.replace(error)
+        {
+            ui::error(&earlier);
         }
     }
-    result
+    failure.map_or(Ok(()), Err)
 }
 
 #[derive(Serialize)]
