@@ -3,12 +3,17 @@
 #![allow(clippy::disallowed_methods, reason = "tests set up the world that the program runs in")]
 
 mod completions;
+mod export;
+mod fetch;
 mod guests;
 mod hostile;
 mod install;
 mod jj;
 mod makefile;
 mod man;
+mod prepare;
+mod rev;
 mod scripts;
 mod ssh;
 mod support;
+mod vm;

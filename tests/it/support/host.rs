@@ -17,9 +17,11 @@ pub const REPO: &str = "repo";
 /// A host: a home with a repository in it, which knows one guest as [`VM`].
 pub struct Host {
     root: TempDir,
+    guest: PathBuf,
+    env: BTreeMap<String, String>,
 }
 
-/// How a run of git-banger ended; ids of objects read `<id>` in it, and the folder of the test `<root>`.
+/// How a run of git-banger ended; ids of objects read `<id>` in it, and the folders of the test `<host>` and `<guest>`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ran {
     /// The exit code; `None` when a signal ended it.
@@ -42,7 +44,8 @@ impl Host {
         for name in ["home", "tmp", REPO] {
             fs::create_dir(root.path().join(name)).unwrap();
         }
-        let host = Host { root };
+        let mut host = Host { root, guest: guest.path(""), env: BTreeMap::new() };
+        host.env = host.environment();
         host.git(&["init", "-q", "-b", "main", "--object-format", format]);
         host.git(&["config", "user.name", "Host"]);
         host.git(&["config", "user.email", "host@example.org"]);
@@ -92,7 +95,7 @@ impl Host {
     /// Runs git in the repository; returns its stdout, without the last newline.
     pub fn git(&self, args: &[&str]) -> String {
         let mut command = Command::new("git");
-        command.env_clear().envs(self.env()).current_dir(self.repo());
+        command.env_clear().envs(&self.env).current_dir(self.repo());
         run_git(command, args)
     }
 
@@ -105,16 +108,16 @@ impl Host {
     /// Returns git-banger, ready to run in the repository.
     pub fn banger<A: AsRef<OsStr>>(&self, args: &[A]) -> assert_cmd::Command {
         let mut command = assert_cmd::Command::new(env!("CARGO_BIN_EXE_git-banger"));
-        command.env_clear().envs(self.env()).current_dir(self.repo()).args(args);
+        command.env_clear().envs(&self.env).current_dir(self.repo()).args(args);
         command
     }
 
     /// Returns a program, ready to run in the repository, for which `git banger` is on PATH.
     pub fn command(&self, program: &str) -> Command {
         let folder = Path::new(env!("CARGO_BIN_EXE_git-banger")).parent().unwrap();
-        let path = format!("{}:{}", path_with("GIT_BANGER_TEST_HOST_GIT"), folder.display());
+        let path = format!("{}:{}", self.env["PATH"], folder.display());
         let mut command = Command::new(program);
-        command.env_clear().envs(self.env()).env("PATH", path).current_dir(self.repo());
+        command.env_clear().envs(&self.env).env("PATH", path).current_dir(self.repo());
         command
     }
 
@@ -155,13 +158,19 @@ impl Host {
         fingerprint(&git).files_only().without(&own.map(|name| git.join(name)))
     }
 
+    /// Returns bytes, modes and times of the files in the work tree, but not of these.
+    pub fn files_but(&self, names: &[&str]) -> Fingerprint {
+        let left_out: Vec<_> = names.iter().chain(&[".git"]).map(|name| self.file(name)).collect();
+        fingerprint(&self.repo()).files_only().without(&left_out)
+    }
+
     /// Returns what `git for-each-ref` lists of branches, tags and the like: everything but `refs/banger`.
     pub fn refs(&self) -> String {
         let all = self.git(&["for-each-ref"]);
         all.lines().filter(|line| !line.contains("/banger/")).collect::<Vec<_>>().join("\n")
     }
 
-    fn env(&self) -> BTreeMap<String, String> {
+    fn environment(&self) -> BTreeMap<String, String> {
         let path = |name| self.path(name).to_str().unwrap().to_owned();
         let mut env = git_dates();
         env.extend([
@@ -173,9 +182,26 @@ impl Host {
         env
     }
 
+    /// Sets a variable for everything that runs on this host.
+    pub fn set_env(&mut self, name: &str, value: impl Into<String>) {
+        self.env.insert(name.to_owned(), value.into());
+    }
+
+    /// Puts a program before all others of its name on this host; the text is that of a shell script.
+    ///
+    /// `$REAL` in it is the program that it hides.
+    pub fn wrap(&mut self, program: &str, script: &str) {
+        let real = which::which_in(program, Some(&self.env["PATH"]), "/").unwrap();
+        let folder = self.path("wrappers");
+        write_file(&folder.join(program), format!("#!/bin/sh\nREAL={}\n{script}\n", real.display()).as_bytes());
+        super::set_mode(&folder.join(program), 0o755);
+        self.set_env("PATH", format!("{}:{}", folder.display(), self.env["PATH"]));
+    }
+
     /// Replaces what differs from run to run.
     fn plain(&self, text: &str) -> String {
-        let text = text.replace(self.root.path().to_str().unwrap(), "<root>");
+        let text = text.replace(self.root.path().to_str().unwrap(), "<host>");
+        let text = text.replace(self.guest.to_str().unwrap().trim_end_matches('/'), "<guest>");
         let mut plain = String::new();
         let mut rest = text.as_str();
         while let Some(first) = rest.chars().next() {
@@ -190,7 +216,17 @@ impl Host {
     }
 }
 
+/// Returns how a run ends that writes this.
+pub fn ran(code: i32, stdout: &str, stderr: &str) -> Ran {
+    Ran { code: Some(code), stdout: stdout.to_owned(), stderr: stderr.to_owned() }
+}
+
 /// Returns ten lines, to edit one of without touching the others.
 pub fn lines(name: &str) -> String {
     (1..=10).map(|number| format!("{name} {number}\n")).collect()
+}
+
+/// Returns [`lines`] with one of them edited.
+pub fn edited(name: &str, line: usize) -> String {
+    lines(name).replace(&format!("{name} {line}\n"), &format!("{name} {line} edited\n"))
 }

@@ -1,0 +1,227 @@
+//! `git banger export`: the guest's work as a patch, a bundle, a list; and nothing of the guest is touched.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use crate::support::guest::{TestGuest, VM};
+use crate::support::host::{Host, edited, lines, ran};
+use crate::support::{guest_test, run_git, set_mode};
+
+/// A prepared guest with a commit, and with an edit of each kind beside it.
+fn worked_in(guest: &TestGuest) -> Host {
+    let host = Host::new(guest);
+    host.prepare();
+    guest.write("a", edited("a", 1));
+    guest.commit("by the worker");
+    guest.write("b", edited("b", 2));
+    guest.git(&["mv", "folder/c", "moved"]);
+    guest.write("new \"one\"\n", "untracked\n");
+    guest.write("x.o", "ignored\n");
+    set_mode(&guest.file("run"), 0o644);
+    host
+}
+
+const COMMITTED: &str = "warning: the guest has 1 commit past the prepared head, not in this export\n\
+                         hint: with them: --base-commit HEAD@prepare; without a warning: --base-commit HEAD\n";
+
+guest_test!(a_patch_makes_the_snapshot_of_its_base_and_touches_nothing, |guest| {
+    let host = worked_in(guest);
+    let before = guest.fingerprint();
+    for base in ["HEAD@prepare", "HEAD"] {
+        let patch = host.stdout(&["export", VM, "--base-commit", base]);
+        let json: serde_json::Value =
+            serde_json::from_slice(&host.stdout(&["export", VM, "--base-commit", base, "--json"])).unwrap();
+        before.assert_same(&guest.fingerprint());
+        guest.assert_no_leftovers();
+
+        let clean = host.path(&format!("clean-{}", base.len()));
+        let git = |args: &[&str]| {
+            let mut git = Command::new("git");
+            git.current_dir(&clean);
+            run_git(git, args)
+        };
+        host.git(&["clone", "-q", "--no-hardlinks", guest.workspace().to_str().unwrap(), clean.to_str().unwrap()]);
+        git(&["checkout", "-q", json["base"].as_str().unwrap()]);
+        fs::write(clean.join("../patch"), &patch).unwrap();
+        git(&["apply", "--index", "../patch"]);
+        assert_eq!(git(&["write-tree"]), json["tree"].as_str().unwrap(), "since {base}");
+    }
+});
+
+guest_test!(the_list_of_changed_files_reads_as_gits_own, |guest| {
+    let host = worked_in(guest);
+    let before = guest.fingerprint();
+    let base = ["export", VM, "--base-commit", "@prepare"];
+    let told = "exported 1 commit and 5 changed files from 'dev' since @prepare (<id>)\n";
+    let run = |args: &[&str]| host.run(&[&base, args].concat());
+    assert_eq!(run(&["--name-only"]), ran(0, "a\nb\nmoved\n\"new \\\"one\\\"\\n\"\nrun\n", told));
+    let names = "M\ta\nM\tb\nR100\tfolder/c\tmoved\nA\t\"new \\\"one\\\"\\n\"\nM\trun\n";
+    assert_eq!(run(&["--name-status"]), ran(0, names, told));
+    let names = "M\0a\0M\0b\0R100\0folder/c\0moved\0A\0new \"one\"\n\0M\0run\0";
+    assert_eq!(run(&["--name-status", "-z"]), ran(0, names, told));
+    let stat = run(&["--stat"]);
+    assert_eq!((stat.code, stat.stderr.as_str()), (Some(0), told));
+    assert!(stat.stdout.contains(" 5 files changed, 3 insertions(+), 2 deletions(-)\n"), "{}", stat.stdout);
+    assert!(stat.stdout.contains(" mode change 100755 => 100644 run\n"), "{}", stat.stdout);
+    let json: serde_json::Value = serde_json::from_slice(&host.stdout(&[&base[..], &["--json"]].concat())).unwrap();
+    let head = guest.git(&["rev-parse", "HEAD"]);
+    let told: Vec<_> = ["vm", "head", "branch"].iter().map(|key| json[key].as_str().unwrap()).collect();
+    assert_eq!(told, ["dev", head.as_str(), "main"]);
+    assert_eq!((json["commits"].as_u64(), json["commits_since_prepare"].as_u64()), (Some(1), Some(1)));
+    assert_eq!(json["files"][2]["from"]["path"], "folder/c");
+    before.assert_same(&guest.fingerprint());
+});
+
+guest_test!(commits_that_an_export_leaves_out_are_told_unless_said_so, |guest| {
+    let host = worked_in(guest);
+    let told = |base| format!("exported 0 commits and 4 changed files from 'dev' since {base} (<id>)\n");
+    let names = "b\nmoved\n\"new \\\"one\\\"\\n\"\nrun\n";
+    let run = host.run(&["export", VM, "--name-only"]);
+    assert_eq!(run, ran(0, names, &format!("{}{COMMITTED}", told("HEAD"))));
+    assert_eq!(host.run(&["export", VM, "--name-only", "--base-commit", "HEAD"]), ran(0, names, &told("HEAD")));
+
+    host.git(&["config", "banger.base", "HEAD@prepare"]);
+    let told = "exported 1 commit and 5 changed files from 'dev' since HEAD@prepare (<id>)\n";
+    assert_eq!(host.run(&["export", VM, "--name-only"]), ran(0, &format!("a\n{names}"), told));
+    host.git(&["config", "banger.dev.base", "HEAD"]);
+    assert_eq!(host.run(&["export", VM, "--name-only"]).stdout, names);
+});
+
+guest_test!(pathspecs_limit_an_export_and_read_from_where_the_user_stands, |guest| {
+    let host = Host::new(guest);
+    host.prepare();
+    guest.write("a", edited("a", 1));
+    guest.write("folder/c", edited("c", 1));
+    guest.write("folder/a", "another a\n");
+    let told = "exported 0 commits and 1 changed file from 'dev' since HEAD (<id>)\n";
+    assert_eq!(host.run(&["export", VM, "--name-only", "--", "folder/c"]), ran(0, "folder/c\n", told));
+    let mut inside = host.banger(&["export", VM, "--name-only", "--", "a"]);
+    assert_eq!(host.ran(inside.current_dir(host.file("folder"))), ran(0, "folder/a\n", told));
+    let patch = host.stdout(&["export", VM, "--", ":(top)a"]);
+    let patch = String::from_utf8(patch).unwrap();
+    assert!(patch.starts_with("diff --git a/a b/a\n") && patch.matches("diff --git").count() == 1, "{patch}");
+});
+
+guest_test!(an_output_file_is_written_whole_or_not_at_all, |guest| {
+    let host = worked_in(guest);
+    let told = "exported 1 commit and 5 changed files from 'dev' since @prepare (<id>)\n";
+    let base = ["export", VM, "--base-commit", "@prepare"];
+    let patch = String::from_utf8(host.stdout(&base)).unwrap();
+    host.write("old.patch", "old\n");
+    let listed = host.run(&[&base[..], &["-o", "old.patch", "--name-only", "-q"]].concat());
+    assert_eq!(listed, ran(0, "a\nb\nmoved\n\"new \\\"one\\\"\\n\"\nrun\n", ""));
+    assert_eq!(host.read("old.patch"), patch);
+    assert_eq!(host.run(&[&base[..], &["--output", "new.patch"]].concat()), ran(0, "", told));
+    assert_eq!(host.read("new.patch"), patch);
+
+    let failed = host.run(&["export", VM, "--base-commit", "no-such-commit", "-o", "new.patch"]);
+    let told = "error: guest 'dev': no commit 'no-such-commit' in the guest\n\
+                hint: leave out --base-commit for the guest's HEAD, or name a commit that the guest has\n";
+    assert_eq!((failed, host.read("new.patch")), (ran(4, "", told), patch));
+    let failed = host.run(&["export", VM, "-o", "no/such/folder"]);
+    assert_eq!((failed.code, failed.stdout.as_str()), (Some(1), ""));
+    assert!(failed.stderr.starts_with("error: cannot write 'no/such/folder': "), "{}", failed.stderr);
+});
+
+guest_test!(a_bundle_carries_the_workers_commits_and_any_git_fetches_from_it, |guest| {
+    let host = worked_in(guest);
+    let args = ["export", VM, "--base-commit", "@prepare", "--format", "bundle", "-o", "../work.bundle"];
+    host.stdout(&args);
+    host.git(&["fetch", "-q", "../work.bundle", "refs/banger/snapshot:refs/heads/work"]);
+    assert_eq!(host.git(&["log", "--format=%s", "work"]), "git-banger: snapshot\nby the worker\nfirst");
+    assert_eq!(host.git(&["show", "work:b"]), edited("b", 2).trim_end());
+});
+
+guest_test!(an_export_needs_no_repository_on_the_host, |guest| {
+    let host = worked_in(guest);
+    let settings =
+        format!("[banger]\n\tsshConfig = {}\n[banger \"dev\"]\n\tpath = repo\n", guest.ssh_config().display());
+    fs::write(host.path("home/.gitconfig"), settings).unwrap();
+    let mut outside = host.banger(&["export", VM, "--name-only"]);
+    let told = "exported 0 commits and 4 changed files from 'dev' since HEAD (<id>)\n";
+    let run = host.ran(outside.current_dir(host.path("home")));
+    assert_eq!(run, ran(0, "b\nmoved\n\"new \\\"one\\\"\\n\"\nrun\n", told));
+});
+
+guest_test!(a_guest_without_a_workspace_says_so, |guest| {
+    let host = Host::new(guest);
+    let told = "error: guest 'dev': no folder 'repo'\n\
+                hint: name the workspace: git config banger.dev.path DIR, or ship one: git banger prepare dev\n";
+    assert_eq!(host.run(&["export", VM]), ran(4, "", told));
+    let told = "error: nothing is recorded here as HEAD@prepare of guest 'dev'\nhint: git banger prepare dev\n";
+    assert_eq!(host.run(&["export", VM, "--base-commit", "HEAD@prepare"]), ran(1, "", told));
+    guest.assert_no_leftovers();
+});
+
+guest_test!(what_comes_in_another_form_is_named, |guest| {
+    let host = Host::new(guest);
+    host.prepare();
+    let nested = guest.file("nested");
+    fs::create_dir(&nested).unwrap();
+    let mut init = guest.command("git");
+    init.current_dir(&nested);
+    run_git(init, &["init", "-q"]);
+    guest.write("nested/file", "nested\n");
+    assert!(guest.command("mkfifo").arg("pipe").status().unwrap().success());
+    guest.write("big", format!("version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize 5\n", "a".repeat(64)));
+    let run = host.run(&["export", VM, "--name-only"]);
+    let mut told: Vec<_> = run.stderr.lines().collect();
+    told.sort_unstable();
+    assert_eq!((run.code, run.stdout.as_str()), (Some(0), "big\nnested/file\n"));
+    let expected = [
+        "exported 0 commits and 2 changed files from 'dev' since HEAD (<id>)",
+        "warning: 'big' is a Git LFS pointer: its content is not in the repository",
+        "warning: 'nested' is a repository of its own: its files come as ordinary files, its history does not",
+        "warning: 'pipe' is a FIFO, a socket or a device, and does not come",
+    ];
+    assert_eq!(told, expected);
+});
+
+guest_test!(no_configuration_of_the_guest_changes_an_export, |guest| {
+    let host = worked_in(guest);
+    guest.write("crlf", "one\r\ntwo\r\n");
+    let expected = host.stdout(&["export", VM, "--base-commit", "@prepare"]);
+    hell(&guest.home());
+    let hooks = guest.path("tmp/ran");
+    let before = guest.fingerprint();
+    assert!(host.stdout(&["export", VM, "--base-commit", "@prepare"]) == expected, "the patch differs");
+    before.assert_same(&guest.fingerprint());
+    assert!(!hooks.exists(), "the guest's own programs ran");
+});
+
+/// Writes a configuration that turns every switch an export could trip over.
+fn hell(home: &Path) {
+    let trap = home.join("trap");
+    fs::write(&trap, "#!/bin/sh\ntouch \"$TMPDIR/ran\"\necho trap\n").unwrap();
+    set_mode(&trap, 0o755);
+    let hooks = home.join("hooks");
+    fs::create_dir(&hooks).unwrap();
+    for hook in ["post-index-change", "pre-commit", "post-checkout", "reference-transaction"] {
+        fs::copy(&trap, hooks.join(hook)).unwrap();
+    }
+    fs::write(home.join("attributes"), "* diff=trap\n").unwrap();
+    let trap = trap.display();
+    let settings = format!(
+        "[color]\n\tui = always\n[core]\n\tquotePath = false\n\tsafecrlf = true\n\tfsmonitor = {trap}\n\
+         \thooksPath = {hooks}\n\tsplitIndex = true\n\tattributesFile = {attributes}\n\tpager = {trap}\n\
+         \tcompression = 9\n\tbigFileThreshold = 1\n\tuntrackedCache = true\n[index]\n\tthreads = 1\n\
+         [diff]\n\tnoprefix = true\n\texternal = {trap}\n\tmnemonicPrefix = true\n\trenames = copies\n\tcontext = 9\n\
+         \talgorithm = patience\n\tsubmodule = log\n\tignoreSubmodules = all\n\tinterHunkContext = 9\n\
+         \tsuppressBlankEmpty = true\n\tindentHeuristic = false\n\torderFile = {attributes}\n\twsErrorHighlight = all\n\
+         [diff \"trap\"]\n\ttextconv = {trap}\n\tcommand = {trap}\n\txfuncname = trap\n\
+         [commit]\n\tgpgSign = true\n[gpg]\n\tprogram = {trap}\n[status]\n\tshowUntrackedFiles = no\n\
+         [log]\n\tshowSignature = true\n[pack]\n\tpackSizeLimit = 1m\n[i18n]\n\tcommitEncoding = latin1\n",
+        hooks = hooks.display(),
+        attributes = home.join("attributes").display(),
+    );
+    fs::write(home.join(".gitconfig"), settings).unwrap();
+}
+
+guest_test!(an_export_of_a_branch_without_a_commit_holds_every_file, |guest| {
+    let host = Host::empty(guest);
+    host.prepare();
+    guest.write("a", lines("a"));
+    let told = "exported 0 commits and 1 changed file from 'dev' since HEAD (<id>)\n";
+    assert_eq!(host.run(&["export", VM, "--name-status"]), ran(0, "A\ta\n", told));
+});

@@ -1,0 +1,46 @@
+//! `git banger fetch`: the guest's snapshot into the repository; nothing lands.
+
+use crate::support::guest::{TestGuest, VM};
+use crate::support::guest_test;
+use crate::support::host::{Host, edited, ran};
+
+guest_test!(fetch_brings_the_snapshot_and_lands_nothing, |guest| {
+    let host = Host::new(guest);
+    host.prepare();
+    host.write("b", edited("b", 9));
+    guest.write("a", edited("a", 1));
+    guest.commit("by the worker");
+    guest.write("new", "untracked\n");
+    let (files, standing, refs, before) = (host.files_but(&[]), host.standing(), host.refs(), guest.fingerprint());
+    let told = "fetched <id> from 'dev' into refs/banger/dev/snapshot: 1 commit and 2 changed files since @prepare (<id>)\n\
+                hint: git diff <id> refs/banger/dev/snapshot\n";
+    assert_eq!(host.run(&["fetch", VM, "--base-commit", "@prepare"]), ran(0, "", told));
+    files.assert_same(&host.files_but(&[]));
+    standing.assert_same(&host.standing());
+    before.assert_same(&guest.fingerprint());
+    guest.assert_no_leftovers();
+    assert_eq!(host.refs(), refs);
+    assert_eq!(host.git(&["diff", "--name-status", "HEAD@{0}", "refs/banger/dev/snapshot"]), "M\ta\nA\tnew");
+    assert_eq!(
+        host.git(&["log", "--format=%s", "-2", "refs/banger/dev/snapshot"]),
+        "git-banger: snapshot\nby the worker"
+    );
+    assert_eq!(host.git(&["rev-parse", "refs/banger/dev/snapshot^"]), guest.git(&["rev-parse", "HEAD"]));
+
+    let json = host.stdout(&["fetch", VM, "--json"]);
+    let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    assert_eq!(json["snapshot"], host.git(&["rev-parse", "refs/banger/dev/snapshot"]));
+    assert_eq!(json["files"].as_array().unwrap().len(), 1);
+});
+
+guest_test!(fetch_goes_on_after_a_guest_that_fails, |guest| {
+    let host = Host::new(guest);
+    host.prepare();
+    guest.write("a", edited("a", 1));
+    host.git(&["config", "banger.away.url", "ssh://dev/no/such/folder"]);
+    let run = host.run(&["fetch", "away", VM, "-q"]);
+    let told = "error: guest 'away': no folder '/no/such/folder'\n\
+                hint: name the workspace: git config banger.away.path DIR, or ship one: git banger prepare away\n";
+    assert_eq!(run, ran(4, "", told));
+    assert_eq!(host.git(&["diff", "--name-only", "HEAD", "refs/banger/dev/snapshot"]), "a");
+});

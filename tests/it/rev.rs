@@ -1,0 +1,28 @@
+//! `git banger rev`: ids that other git commands can use.
+
+use crate::support::guest::{TestGuest, VM};
+use crate::support::guest_test;
+use crate::support::host::{Host, ran};
+
+guest_test!(rev_prints_what_is_recorded, |guest| {
+    let host = Host::new(guest);
+    let told = "error: no guest was prepared from this repository\nhint: git banger prepare <vm>\n";
+    assert_eq!(host.run(&["rev", "HEAD@prepare"]), ran(1, "", told));
+    host.prepare();
+    let head = host.git(&["rev-parse", "HEAD"]) + "\n";
+    for args in [["rev", "HEAD@prepare"].as_slice(), &["rev", "@prepare"], &["rev", "@prepare", VM]] {
+        assert_eq!(String::from_utf8(host.stdout(args)).unwrap(), head);
+    }
+    let told = "error: nothing is recorded here as HEAD@snapshot of guest 'dev'\nhint: git banger fetch dev\n";
+    assert_eq!(host.run(&["rev", "@snapshot"]), ran(1, "", told));
+    host.stdout(&["fetch", VM]);
+    let snapshot = String::from_utf8(host.stdout(&["rev", "@snapshot"])).unwrap();
+    assert_eq!(snapshot.trim_end(), host.git(&["rev-parse", "refs/banger/dev/snapshot"]));
+    let told =
+        "error: 'HEAD~1' is not a name that git-banger gives\nhint: HEAD@prepare, HEAD@baseline or HEAD@snapshot\n";
+    assert_eq!(host.run(&["rev", "HEAD~1"]), ran(2, "", told));
+    host.git(&["update-ref", "refs/banger/other/prepare", "HEAD"]);
+    let told =
+        "error: several guests were prepared from here: dev, other\nhint: name one: git banger rev HEAD@prepare <vm>\n";
+    assert_eq!(host.run(&["rev", "@prepare"]), ran(2, "", told));
+});
