@@ -151,10 +151,10 @@ impl Host {
     }
 
     /// Returns bytes, modes and times of what git-banger must leave alone below `.git`: everything but objects, its own
-    /// refs, and the times of folders, which temporary files change.
+    /// refs and folder, and the times of folders, which temporary files change.
     pub fn standing(&self) -> Fingerprint {
         let git = self.file(".git");
-        let own = ["objects", "refs/banger", "refs/worktree", "logs/refs/banger", "logs/refs/worktree", "packed-refs"];
+        let own = ["objects", "refs/banger", "refs/worktree", "logs/refs/banger", "logs/refs/worktree", "banger"];
         fingerprint(&git).files_only().without(&own.map(|name| git.join(name)))
     }
 
@@ -168,6 +168,11 @@ impl Host {
     pub fn refs(&self) -> String {
         let all = self.git(&["for-each-ref"]);
         all.lines().filter(|line| !line.contains("/banger/")).collect::<Vec<_>>().join("\n")
+    }
+
+    /// Returns the whole environment of what runs on this host.
+    pub fn env(&self) -> &BTreeMap<String, String> {
+        &self.env
     }
 
     fn environment(&self) -> BTreeMap<String, String> {

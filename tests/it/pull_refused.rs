@@ -1,0 +1,249 @@
+//! A pull that cannot land names every path, changes nothing, and keeps the work for a look.
+
+use std::fs;
+use std::process::Command;
+
+use crate::support::guest::{TestGuest, VM};
+use crate::support::host::{Host, Ran, edited, lines, ran};
+use crate::support::{guest_test, is_root, run_git, set_mode};
+
+const SINCE: [&str; 4] = ["pull", VM, "--base-commit", "HEAD@prepare"];
+
+/// Pulls, and demands that it is refused for these reasons, that nothing changed, and that the hints work.
+fn refused(host: &Host, guest: &TestGuest, reasons: &[&str]) {
+    let (files, standing, refs, before) = (host.files_but(&[]), host.standing(), host.refs(), guest.fingerprint());
+    let reasons: String = reasons.iter().map(|reason| format!("  {reason}\n")).collect();
+    let told = format!(
+        "error: the work of guest 'dev' cannot land; nothing was changed\n{reasons}\
+         hint: what the guest did: git diff <id> refs/banger/dev/snapshot\n\
+         hint: one file of it: git show refs/banger/dev/snapshot:PATH\n"
+    );
+    assert_eq!(host.run(&SINCE), ran(1, "", &told));
+    files.assert_same(&host.files_but(&[]));
+    standing.assert_same(&host.standing());
+    before.assert_same(&guest.fingerprint());
+    guest.assert_no_leftovers();
+    assert_eq!(host.refs(), refs);
+    assert_eq!(host.git(&["rev-parse", "refs/banger/dev/snapshot^"]), guest.git(&["rev-parse", "HEAD"]));
+}
+
+guest_test!(edits_of_the_same_lines_are_a_conflict, |guest| {
+    let host = Host::new(guest);
+    host.prepare();
+    for (name, line) in [("a", 1), ("b", 1)] {
+        host.write(name, edited(name, line).replace("edited", "host"));
+        guest.write(name, edited(name, line));
+    }
+    guest.write("new", "would land\n");
+    fs::remove_file(guest.file("folder/c")).unwrap();
+    host.write("folder/c", edited("c", 1));
+    let reason = "has changed here and in the guest";
+    refused(&host, guest, &[&format!("'a' {reason}"), &format!("'b' {reason}"), &format!("'folder/c' {reason}")]);
+});
+
+guest_test!(untracked_and_ignored_files_in_the_way_stay, |guest| {
+    let host = Host::new(guest);
+    host.prepare();
+    guest.write("one", "from the guest\n");
+    guest.write("two.o", "from the guest\n");
+    guest.git(&["add", "-f", "two.o"]);
+    guest.write("three.o/inside", "from the guest\n");
+    guest.git(&["add", "-f", "three.o/inside"]);
+    guest.write("four", "from the guest\n");
+    host.write("one", "untracked here\n");
+    host.write("two.o", "ignored here\n");
+    host.write("three.o", "ignored here\n");
+    host.write("four/x.o", "ignored here\n");
+    let reason = "is in the way: git does not track it";
+    let ignored = ["four/x.o", "three.o", "two.o"].map(|name| format!("'{name}' {reason}"));
+    // The host's untracked file is its own new file: both sides added it.
+    let both = "'one' has changed here and in the guest";
+    refused(&host, guest, &[both]);
+    fs::remove_file(host.file("one")).unwrap();
+    refused(&host, guest, &ignored.each_ref().map(String::as_str));
+});
+
+guest_test!(paths_outside_a_sparse_checkout_are_refused, |guest| {
+    let host = Host::new(guest);
+    host.write("kept/x", lines("x"));
+    host.commit("second");
+    host.prepare();
+    host.git(&["sparse-checkout", "set", "kept"]);
+    guest.write("kept/x", edited("x", 1));
+    guest.write("folder/c", edited("c", 1));
+    guest.write("folder/new", "new\n");
+    let reason = "is outside the sparse checkout";
+    refused(&host, guest, &[&format!("'folder/c' {reason}"), &format!("'folder/new' {reason}")]);
+});
+
+guest_test!(a_submodule_pointer_that_moved_is_refused, |guest| {
+    let host = Host::new(guest);
+    let other = host.path("other");
+    fs::create_dir(&other).unwrap();
+    let git = |args: &[&str]| {
+        let mut git = host.command("git");
+        git.current_dir(&other);
+        run_git(git, args)
+    };
+    git(&["init", "-q"]);
+    git(&["-c", "user.name=x", "-c", "user.email=x", "commit", "-q", "--allow-empty", "-m", "other"]);
+    let name = other.to_str().unwrap();
+    host.git(&["-c", "protocol.file.allow=always", "submodule", "--quiet", "add", name, "sub"]);
+    host.git(&["commit", "-qm", "submodule"]);
+    host.prepare();
+    guest.write("a", edited("a", 1));
+    guest.git(&["update-index", "--cacheinfo", "160000,0123456789012345678901234567890123456789,sub"]);
+    refused(&host, guest, &["'sub' is a submodule: its pointer alone would vanish unseen"]);
+});
+
+guest_test!(a_file_that_changes_during_the_pull_is_refused, |guest| {
+    let mut host = Host::new(guest);
+    host.prepare();
+    host.write("b", edited("b", 10));
+    guest.write("a", edited("a", 1));
+    guest.write("b", edited("b", 1));
+    // The merge comes after the host's files were read, and before any is written.
+    let edit = "case \" $* \" in *' merge-tree '*) echo late >>\"$GIT_WORK_TREE/a\" ;; esac\nexec \"$REAL\" \"$@\"";
+    host.wrap("git", &edit.replace("$GIT_WORK_TREE", host.repo().to_str().unwrap()));
+    let standing = host.standing();
+    let told = "error: the work of guest 'dev' cannot land; nothing was changed\n  'a' changed during the pull\n\
+                hint: what the guest did: git diff <id> refs/banger/dev/snapshot\n\
+                hint: one file of it: git show refs/banger/dev/snapshot:PATH\n";
+    assert_eq!(host.run(&SINCE), ran(1, "", told));
+    standing.assert_same(&host.standing());
+    assert_eq!((host.read("a"), host.read("b")), (lines("a") + "late\n", edited("b", 10)));
+});
+
+guest_test!(a_landing_that_was_killed_half_way_is_taken_back_by_the_next_pull, |guest| {
+    let mut host = Host::new(guest);
+    host.prepare();
+    host.write("b", edited("b", 10));
+    guest.write("a", edited("a", 1));
+    guest.write("b", edited("b", 1));
+    guest.write("new", "new\n");
+    let standing = host.standing();
+    let killed = host.path("killed");
+    let kill = format!(
+        "case \" $* \" in\n*' -n '*) ;;\n*' read-tree '*' -u '*)\n\"$REAL\" \"$@\"\n\
+         test -e {0} || {{ touch {0}; kill -9 $PPID; sleep 5; }}\nexit ;;\nesac\nexec \"$REAL\" \"$@\"",
+        killed.display()
+    );
+    host.wrap("git", &kill);
+    let run = host.run(&SINCE);
+    assert_eq!((run.code, killed.exists()), (None, true), "{}", run.stderr);
+    assert_eq!(host.read("new"), "new\n");
+    let told = "warning: an earlier landing was cut off half-way; it was taken back first\n\
+                would land 3 changed files from 'dev' since HEAD (<id>); nothing was changed\n";
+    assert_eq!(host.run(&["pull", VM, "-n"]), ran(0, "M\ta\nM\tb\nA\tnew\n", told));
+    standing.assert_same(&host.standing());
+    assert_eq!((host.read("a"), host.read("b")), (lines("a"), edited("b", 10)));
+    assert!(!host.file("new").exists());
+});
+
+guest_test!(what_would_steer_the_hosts_version_control_is_refused, |guest| {
+    let host = Host::new(guest);
+    host.prepare();
+    guest.write("folder/.JJ/repo/config.toml", "[ui]\neditor = 'trap'\n");
+    let (files, standing) = (host.files_but(&[]), host.standing());
+    let run = host.run(&SINCE);
+    let told = "error: the guest sent 'folder/.JJ/repo/config.toml', which would steer the version control of the host\n\
+                hint: nothing was written; look at the guest before you take anything from it\n";
+    assert_eq!(run, ran(5, "", told));
+    files.assert_same(&host.files_but(&[]));
+    standing.assert_same(&host.standing());
+    assert_eq!(host.git(&["for-each-ref", "refs/banger/dev/snapshot"]), "");
+    assert_eq!(host.run(&["export", VM]), ran(5, "", told));
+});
+
+/// Runs git-banger as a user who is not root, whom folders without write permission bind.
+fn unprivileged(host: &Host, guest: &TestGuest, args: &[&str]) -> Ran {
+    if !is_root() {
+        return host.run(args);
+    }
+    let own = |args: &[&str], path| {
+        assert!(Command::new("chown").args(args).arg("65534:65534").arg(path).status().unwrap().success());
+    };
+    own(&["-R"], host.path(""));
+    own(&[], guest.path("client_key"));
+    set_mode(&guest.path(""), 0o755);
+    let mut run = assert_cmd::Command::new("setpriv");
+    run.args(["--reuid=65534", "--regid=65534", "--clear-groups", env!("CARGO_BIN_EXE_git-banger")]).args(args);
+    run.env_clear().current_dir(host.repo());
+    for (name, value) in host.env() {
+        run.env(name, value);
+    }
+    host.ran(&mut run)
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_refused() {
+    let guest = TestGuest::russh();
+    let host = Host::new(&guest);
+    host.prepare();
+    guest.write("a", edited("a", 1));
+    guest.write("folder/c", edited("c", 1));
+    guest.write("folder/deeper/new", "new\n");
+    set_mode(&host.file("folder"), 0o555);
+    let files = host.files_but(&[]);
+    let reason = "is in a folder that cannot be written";
+    let told = format!(
+        "error: the work of guest 'dev' cannot land; nothing was changed\n  'folder/c' {reason}\n  'folder/deeper/new' {reason}\n\
+         hint: what the guest did: git diff <id> refs/banger/dev/snapshot\n\
+         hint: one file of it: git show refs/banger/dev/snapshot:PATH\n"
+    );
+    assert_eq!(unprivileged(&host, &guest, &SINCE), ran(1, "", &told));
+    files.assert_same(&host.files_but(&[]));
+    set_mode(&host.file("folder"), 0o755);
+}
+
+/// A small disk on a folder, for as long as this lives.
+struct Disk<'a>(&'a std::path::Path);
+
+impl Disk<'_> {
+    /// Mounts one; `None` where the system does not let us, as in a container, even as root.
+    fn mount<'a>(folder: &'a std::path::Path, size: &str) -> Option<Disk<'a>> {
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]).arg(folder);
+        let output = mount.output().ok()?;
+        output.status.success().then_some(Disk(folder))
+    }
+}
+
+impl Drop for Disk<'_> {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.0).status();
+    }
+}
+
+#[test]
+fn a_disk_without_room_is_refused() {
+    let guest = TestGuest::russh();
+    let host = Host::new(&guest);
+    host.prepare();
+    let noise: Vec<u8> = (0..500_000u32).flat_map(|number| number.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    let (kept, small) = (host.path("kept"), host.path("small"));
+    fs::rename(host.repo(), &kept).unwrap();
+    fs::create_dir(&small).unwrap();
+    let Some(_disk) = Disk::mount(&small, "2m") else {
+        eprintln!("skipped: no permission to mount a small disk");
+        fs::rename(&kept, host.repo()).unwrap();
+        return;
+    };
+    assert!(Command::new("cp").arg("-a").arg(&kept).arg(small.join("repo")).status().unwrap().success());
+    std::os::unix::fs::symlink(small.join("repo"), host.repo()).unwrap();
+    host.git(&["update-index", "-q", "--refresh"]);
+    // Room for the objects, but not for the files; then not for the objects either.
+    let cases = [
+        ("zeros", vec![0; 3_000_000], "error: the disk is full: "),
+        ("noise", noise, "error: cannot keep what the guest sends: No space left on device"),
+    ];
+    for (name, bytes, said) in cases {
+        guest.write(name, bytes);
+        let (files, standing) = (host.files_but(&[]), host.standing());
+        let run = host.run(&SINCE);
+        assert_eq!((run.code, run.stdout.as_str()), (Some(1), ""), "{name}: {}", run.stderr);
+        assert!(run.stderr.starts_with(said), "{name}: {}", run.stderr);
+        files.assert_same(&host.files_but(&[]));
+        standing.assert_same(&host.standing());
+    }
+}
