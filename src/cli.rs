@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 /// Bring work out of a VM, straight into the repository you stand in
 #[derive(Debug, Parser)]
@@ -34,6 +34,9 @@ pub struct Global {
     /// Read SSH settings from FILE in place of ~/.ssh/config
     #[arg(short = 'F', long, value_name = "FILE", global = true)]
     pub ssh_config: Option<PathBuf>,
+    /// Speak as 'jj banger', and work where 'jj -R' says; jj's alias puts it first
+    #[arg(long, global = true, hide = true)]
+    pub via_jj: bool,
 }
 
 /// When to colour.
@@ -295,7 +298,10 @@ pub struct Complete {
 /// # Errors
 /// clap's own, for a wrong command line, and for help and version too; it knows how to print itself.
 pub fn parse() -> Result<Cli, clap::Error> {
-    Cli::try_parse()
+    let words: Vec<_> = std::env::args_os().collect();
+    let via_jj = words.get(1).is_some_and(|word| word == "--via-jj");
+    let command = Cli::command().bin_name(if via_jj { "jj banger" } else { "git banger" });
+    Cli::from_arg_matches(&command.try_get_matches_from(words)?)
 }
 
 #[cfg(test)]

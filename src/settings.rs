@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use crate::cli::Global;
 use crate::error::{Error, Result};
-use crate::host::config;
+use crate::host::{self, config};
 use crate::ssh::Destination;
 use crate::ui;
 
@@ -60,7 +60,10 @@ impl Settings {
     ///
     /// # Errors
     /// When the configuration cannot be read, or is not UTF-8.
-    pub fn load(global: Global) -> Result<Settings> {
+    pub fn load(mut global: Global) -> Result<Settings> {
+        if global.via_jj && global.dir.is_none() {
+            global.dir = chosen_workspace();
+        }
         let call = config::call(global.dir.as_deref())?;
         let output = call.args(["--null", "--get-regexp", r"^banger\."]).run()?;
         // Exit status 1: no such key.
@@ -138,6 +141,13 @@ pub fn check_name(name: &str) -> Result<()> {
             .hint("a name from 'git banger vm list', or [user@]host[:port]"));
     }
     Ok(())
+}
+
+/// Returns the workspace that `jj -R` named, unless it is the one that we stand in anyway. Whatever jj runs inherits the
+/// variable, a shell and all that is typed there, so only jj's alias may have us believe it.
+fn chosen_workspace() -> Option<PathBuf> {
+    let chosen = PathBuf::from(env("JJ_WORKSPACE_ROOT")?);
+    (host::jj_root(None) != chosen.canonicalize().ok()).then_some(chosen)
 }
 
 fn expand_home(path: &str) -> PathBuf {

@@ -22,6 +22,8 @@ pub struct Voice {
     pub quiet: bool,
     /// 1 and above shows each remote script and each git call.
     pub verbosity: u8,
+    /// Calls the program 'jj banger' in hints, as it was called.
+    pub via_jj: bool,
 }
 
 static VOICE: OnceLock<Voice> = OnceLock::new();
@@ -60,9 +62,14 @@ pub fn warn(text: &str) {
 /// Writes a next step to stderr; gone with `--quiet`.
 pub fn hint(text: &str) {
     if !voice().quiet {
-        for text in text.lines() {
-            line("hint", AnsiColor::Cyan.on_default(), text);
-        }
+        hint_lines(text);
+    }
+}
+
+fn hint_lines(text: &str) {
+    let text = if voice().via_jj { text.replace("git banger", "jj banger") } else { text.to_owned() };
+    for text in text.lines() {
+        line("hint", AnsiColor::Cyan.on_default(), text);
     }
 }
 
@@ -87,9 +94,7 @@ pub fn trace(text: &str) {
 pub fn error(error: &Error) {
     line("error", AnsiColor::Red.on_default().bold(), &sanitise(error.to_string().as_bytes(), Keep::Lines));
     for text in error.hints() {
-        for text in text.lines() {
-            line("hint", AnsiColor::Cyan.on_default(), text);
-        }
+        hint_lines(text);
     }
 }
 

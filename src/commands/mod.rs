@@ -11,7 +11,7 @@ mod rev;
 mod setup;
 mod vm;
 
-use crate::cli::{Cli, Color, Command};
+use crate::cli::{Cli, Color, Command, Global};
 use crate::error::Result;
 use crate::settings::Settings;
 use crate::ui::{self, Voice};
@@ -26,7 +26,8 @@ pub fn run(cli: Cli) -> Result<()> {
         Color::Always => anstream::ColorChoice::Always,
         Color::Never => anstream::ColorChoice::Never,
     });
-    ui::init(Voice { quiet: cli.global.quiet, verbosity: cli.global.verbose }, color);
+    let Global { quiet, verbose, via_jj, .. } = cli.global;
+    ui::init(Voice { quiet, verbosity: verbose, via_jj }, color);
     let settings = Settings::load(cli.global)?;
     match cli.command {
         Command::Prepare(args) => prepare::run(&args, &settings),

@@ -177,7 +177,8 @@ pub fn hidden_git_dir(dir: Option<&Path>) -> Result<Option<PathBuf>> {
     }
 }
 
-fn root(dir: Option<&Path>) -> Option<PathBuf> {
+/// Returns the top of the jj workspace that `dir`, or the current folder, is in: see [`Jj::find`].
+pub fn root(dir: Option<&Path>) -> Option<PathBuf> {
     if settings::env("GIT_DIR").is_some() {
         return None;
     }

@@ -30,6 +30,7 @@ use crate::snapshot::{Change, Oid};
 
 use git::Git;
 use jj::Jj;
+pub use jj::root as jj_root;
 use vcs::Vcs;
 pub use vcs::{Landed, Ours};
 use workspace::Workspace;
