@@ -192,3 +192,186 @@ fn a_pull_is_one_labelled_operation_that_jj_undoes_and_redoes() {
     assert_eq!(landed(&world), (both, false, "new\n".to_owned(), true));
     assert_eq!(world.refs(), refs);
 }
+
+#[test]
+fn a_workspace_that_git_cannot_find_is_a_host_like_any_other() {
+    let world = World::separate();
+    world.write("a", lines("a").replace("a 10", "mine"));
+    let ran = world.banger(&["prepare", VM, "--path", "work"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(world.git(&["config", "banger.dev.path"]), "work");
+    let theirs = world.guest.home().join("work/a");
+    write_file(&theirs, lines("a").replace("a 10", "mine").replace("a 1\n", "theirs\n").as_bytes());
+    assert_eq!(world.pull(&[]).code, Some(0));
+    assert_eq!(world.read("a"), lines("a").replace("a 10", "mine").replace("a 1\n", "theirs\n"));
+    // What landed before is no news, and what the user made of it since is no conflict.
+    world.write("a", lines("a").replace("a 10", "mine").replace("a 1\n", "theirs, improved\n"));
+    world.jj(&["commit", "-m", "second"]);
+    write_file(&world.guest.home().join("work/new"), b"new\n");
+    let ran = world.pull(&[]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), "A\tnew\n"), "{ran:?}");
+    assert_eq!(world.log("@", "description"), "");
+    assert!(!world.exists(".git") && world.refs().is_empty());
+}
+
+#[test]
+fn a_landing_that_jj_has_undone_lands_again() {
+    let world = World::colocated();
+    world.prepare();
+    world.guest.write("a", "theirs\n");
+    assert_eq!(world.pull(&[]).code, Some(0));
+    world.jj(&["undo"]);
+    assert_eq!(world.read("a"), lines("a"));
+    assert_eq!(
+        world.pull(&[]),
+        ok("M\ta\n", "landed 1 changed file from 'dev' since HEAD@prepare (<id>)\nundo: jj undo\n")
+    );
+    assert_eq!(world.pull(&[]), ok("", "nothing new from 'dev' since HEAD@prepare (<id>)\n"));
+}
+
+#[test]
+fn each_workspace_of_a_repository_has_its_own_head_files_and_landings() {
+    let mut world = World::colocated();
+    world.jj(&["workspace", "add", "../second"]);
+    let first = std::mem::replace(&mut world.root, world.host.path("second"));
+    world.write("only here", "x\n");
+    world.jj(&["commit", "-m", "of the second"]);
+    world.write("c", "c\n");
+    let ran = world.banger(&["prepare", VM, "--path", "repo"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(world.banger(&["rev", "@prepare"]).code, Some(0));
+    assert_eq!(world.guest.git(&["rev-parse", "HEAD"]), world.log("@-", "commit_id"));
+    assert_eq!(world.guest.git(&["status", "--short"]), "?? c");
+    world.guest.write("a", "theirs\n");
+    assert_eq!(world.pull(&[]).code, Some(0));
+    assert_eq!(world.read("a"), "theirs\n");
+    assert_eq!(fs::read_to_string(first.join("a")).unwrap(), lines("a"));
+    assert!(world.git(&["for-each-ref"]).contains("refs/worktree/banger/dev/landing@second"));
+    // In the other workspace, which is on another commit, the same work lands for the first time.
+    world.root = first;
+    let ran = world.pull(&["--", "a"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), "M\ta\n"), "{ran:?}");
+}
+
+#[test]
+fn the_innermost_folder_decides() {
+    let mut world = World::colocated();
+    let outer = world.root.clone();
+    fs::create_dir(outer.join("inner")).unwrap();
+    world.root = outer.join("inner");
+    world.jj(&["git", "init", "--no-colocate"]);
+    world.write("x", "x\n");
+    fs::create_dir(world.root.join("deep")).unwrap();
+    let ran = world.banger(&["-C", "deep", "prepare", VM, "-n"]);
+    assert!(ran.stderr.contains("with 1 file of uncommitted edits"), "{ran:?}");
+    assert!(ran.stderr.contains("branch 'main' at no commit yet"), "{ran:?}");
+    fs::remove_dir_all(world.root.join(".jj")).unwrap();
+    assert!(world.command("git", &["init", "-q", "-b", "topic"]).status().unwrap().success());
+    let ran = world.banger(&["prepare", VM, "-n"]);
+    assert!(ran.stderr.contains("branch 'topic' at no commit yet"), "{ran:?}");
+}
+
+#[test]
+fn jj_banger_goes_where_jj_goes_and_speaks_of_itself() {
+    let world = World::separate();
+    world.prepare();
+    world.guest.write("folder/new", "new\n");
+    let elsewhere = world.host.path("home");
+    let mut jj = world.command("jj", &["-R", "../repo", "banger", "pull", VM, "--base-commit", "@prepare"]);
+    let ran = world.ran(jj.current_dir(&elsewhere));
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), "A\tfolder/new\n"), "{ran:?}");
+    // In a folder of the workspace, pathspecs are read from there.
+    world.guest.write("folder/new", "newer\n");
+    world.guest.write("a", "newer\n");
+    let mut jj = world.command("jj", &["banger", "pull", VM, "--base-commit", "@prepare", "--", "new"]);
+    let ran = world.ran(jj.current_dir(world.root.join("folder")));
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), "M\tfolder/new\n"), "{ran:?}");
+    // A shell that jj started inherits the variable: only 'jj banger' believes it.
+    let ran = world.ran(world.command("git-banger", &["rev", "@prepare"]).env("JJ_WORKSPACE_ROOT", &elsewhere));
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+
+    let ran = world.ran(&mut world.command("jj", &["banger", "rev", "@prepare", "other"]));
+    assert_eq!(ran.code, Some(1));
+    assert_eq!(
+        ran.stderr,
+        "error: nothing is recorded here as HEAD@prepare of guest 'other'\nhint: jj banger prepare other\n"
+    );
+    let ran = world.ran(&mut world.command("jj", &["banger", "pull"]));
+    assert!(ran.code == Some(2) && ran.stderr.contains("Usage: jj banger pull"), "{ran:?}");
+    let ran = world.banger(&["pull"]);
+    assert!(ran.code == Some(2) && ran.stderr.contains("Usage: git banger pull"), "{ran:?}");
+}
+
+#[test]
+fn files_outside_of_the_sparse_patterns_are_there_and_cannot_land() {
+    let world = World::colocated();
+    world.write("out/o", "o\n");
+    world.jj(&["commit", "-m", "more"]);
+    world.jj(&["sparse", "set", "--clear", "--add", "a", "--add", "in"]);
+    assert!(!world.exists("out"));
+    world.prepare();
+    assert_eq!(world.guest.git(&["status", "--short"]), "");
+    world.guest.write("in/new", "new\n");
+    assert_eq!(world.pull(&[]).code, Some(0));
+    world.guest.write("out/o", "edited\n");
+    world.guest.write("inner", "new\n");
+    let ran = world.pull(&[]);
+    assert_eq!(ran.code, Some(1));
+    let said = "error: the work of guest 'dev' cannot land; nothing was changed\n\
+                \x20 'inner' is outside of 'jj sparse list'\n\
+                \x20 'out/o' is outside of 'jj sparse list'\n";
+    assert!(ran.stderr.starts_with(said), "{ran:?}");
+    assert!(!world.exists("out") && !world.exists("inner"));
+}
+
+#[test]
+fn a_landing_is_tracked_whole_and_what_the_user_keeps_untracked_is_not() {
+    let world = World::colocated();
+    world.jj(&["config", "set", "--repo", "snapshot.auto-track", "none()"]);
+    world.write("mine", "untracked\n");
+    world.prepare();
+    assert!(!world.guest.file("mine").exists());
+    let names = ["big", "d x/b", "quote\" and \\", "tab\there", "bell\u{7}", "*", "a|b", "é"];
+    for name in names {
+        world.guest.write(name, vec![b'x'; if name == "big" { 2 << 20 } else { 10 }]);
+    }
+    let ran = world.pull(&[]);
+    assert!(ran.code == Some(0) && ran.stderr.ends_with("\nundo: jj undo\n"), "{ran:?}");
+    let tracked = world.jj(&["--ignore-working-copy", "diff", "-r", "@", "-T", r#"path ++ "\n""#]);
+    assert_eq!(tracked.lines().count(), names.len(), "{tracked}");
+    assert!(!tracked.contains("mine"), "{tracked}");
+    world.jj(&["undo"]);
+    assert!(world.exists("mine") && names.iter().all(|name| !world.exists(name)));
+    // What the user keeps untracked is not written over.
+    world.guest.write("mine", "theirs\n");
+    let ran = world.pull(&[]);
+    assert!(ran.code == Some(1) && ran.stderr.contains("\n  'mine' is in the way: jj does not track it\n"), "{ran:?}");
+    assert_eq!(world.read("mine"), "untracked\n");
+}
+
+#[test]
+fn a_file_that_is_ignored_here_and_tracked_in_the_guest_lands() {
+    let world = World::colocated();
+    world.prepare();
+    let before = world.operation();
+    world.guest.write("kept.o", "kept\n");
+    world.guest.git(&["add", "-f", "kept.o"]);
+    let ran = world.pull(&[]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), "A\tkept.o\n"), "{ran:?}");
+    assert!(ran.stderr.ends_with(&format!("\nundo: jj op restore <id>\n")), "{ran:?}");
+    assert_eq!(world.jj(&["--ignore-working-copy", "file", "list", "-r", "@", "kept.o"]), "kept.o");
+    world.jj(&["op", "restore", &before]);
+    assert!(!world.exists("kept.o"));
+}
+
+#[test]
+fn thousands_of_new_files_land_in_one_operation() {
+    let world = World::colocated();
+    world.prepare();
+    for number in 0..4000 {
+        world.guest.write(&format!("new/{number}"), "x\n");
+    }
+    let ran = world.pull(&["--stat"]);
+    assert!(ran.code == Some(0) && ran.stderr.ends_with("\nundo: jj undo\n"), "{}", ran.stderr);
+    assert_eq!(world.log("@", "self.diff().files().len()"), "4000");
+}
