@@ -11,6 +11,7 @@ use clap_complete::engine::{self, ArgValueCandidates, CompletionCandidate};
 
 use crate::cli::{Cli, Complete, Global, Shell};
 use crate::error::Result;
+use crate::host::Repo;
 use crate::process::Call;
 use crate::settings::Settings;
 use crate::ui;
@@ -88,9 +89,8 @@ impl State {
 
     fn vms(&self) -> Vec<CompletionCandidate> {
         let named = Settings::load(self.global.clone()).map(|settings| settings.vms()).unwrap_or_default();
-        let prepared = self.refs("refs/banger/*/prepare");
-        let prepared = prepared.iter().filter_map(|name| name.strip_suffix("/prepare"));
-        let prepared = prepared.filter(|name| named.iter().all(|vm| vm.name != **name));
+        let prepared = Repo::open(self.global.dir.as_deref()).and_then(|repo| repo.prepared_vms()).unwrap_or_default();
+        let prepared = prepared.iter().filter(|name| named.iter().all(|vm| vm.name != **name));
         let known = named.iter().map(|vm| candidate(&vm.name, &vm.url));
         known.chain(prepared.map(|name| candidate(name, "prepared from here"))).collect()
     }
@@ -121,7 +121,6 @@ impl State {
 
     /// Returns the refs that fit a pattern, without their first two components.
     fn refs(&self, pattern: &str) -> Vec<String> {
-        // Asked directly: opening the repository takes several calls, and a broken one is no reason for silence.
         let call = Call::new("git").args(["for-each-ref", "--format=%(refname:lstrip=2)", pattern]);
         let call = match &self.global.dir {
             Some(dir) => call.dir(dir),

@@ -188,6 +188,46 @@ fn fish_completes_every_spelling() {
 }
 
 #[test]
+fn bash_completes_jj_banger_beside_jj() {
+    let account = account();
+    account.succeeds("git", &["banger", "setup", "jj"]);
+    let rc = account.path("bashrc");
+    let lines = "PS1='$ '\nsource <(COMPLETE=bash jj)\nsource <(git banger completions bash)\n";
+    fs::write(&rc, lines).unwrap();
+    complete_beside_jj(&Terminal::start(&account, &format!("bash --rcfile {}", rc.display())));
+}
+
+#[test]
+fn zsh_completes_jj_banger_beside_jj() {
+    let account = account();
+    account.succeeds("git", &["banger", "setup", "jj"]);
+    let lines = "PS1='$ '\nautoload -U compinit\ncompinit -u -D\n\
+                 source <(COMPLETE=zsh jj)\nsource <(git banger completions zsh)\n";
+    fs::write(account.path(".zshrc"), lines).unwrap();
+    complete_beside_jj(&Terminal::start(&account, "zsh"));
+}
+
+fn complete_beside_jj(terminal: &Terminal) {
+    complete_each(terminal, "jj banger");
+    terminal.completes("jj --no-pager banger pull de", "jj --no-pager banger pull dev");
+    terminal.completes("jj ban", "jj banger");
+    terminal.completes("jj bookmark cre", "jj bookmark create");
+}
+
+#[test]
+fn fish_completes_jj_banger_beside_jj() {
+    let account = account();
+    account.succeeds("git", &["banger", "setup", "jj"]);
+    let candidates = |line: &str| {
+        let listed = account.succeeds("fish", &["-c", &format!("COMPLETE=fish jj | source; complete -C '{line}'")]);
+        listed.lines().map(|line| line.split('\t').next().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert!(candidates("jj banger pull de").contains(&"dev".to_owned()));
+    assert!(candidates("jj banger pull --base-commit=HEAD@").contains(&"--base-commit=HEAD@prepare".to_owned()));
+    assert_eq!(candidates("jj bookmark cre"), ["create"]);
+}
+
+#[test]
 fn each_shell_takes_its_script_without_a_word() {
     let account = account();
     for (shell, check) in [("bash", &["-n"][..]), ("zsh", &["-n"]), ("fish", &["--no-execute"])] {

@@ -42,8 +42,13 @@ impl Account {
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         let own = self.path(".local/bin");
+        // Where tests/tools puts what no package has.
+        let cache = std::env::var("XDG_CACHE_HOME").map(PathBuf::from);
+        let cache = cache.unwrap_or_else(|_| Path::new(&std::env::var("HOME").unwrap()).join(".cache"));
         command.env_clear().env("HOME", self.home.path()).env("TERM", "screen").env("LC_ALL", "C.UTF-8");
-        command.env("PATH", format!("{}:{}", own.display(), std::env::var("PATH").unwrap()));
+        let tools = cache.join("git-banger/tools/bin");
+        let path = std::env::var("PATH").unwrap();
+        command.env("PATH", format!("{}:{path}:{}", own.display(), tools.display()));
         command.env("GIT_CONFIG_NOSYSTEM", "1").env("TMUX_TMPDIR", self.home.path());
         let repo = self.path("repo");
         command.current_dir(if repo.exists() { &repo } else { self.home.path() });
@@ -147,4 +152,15 @@ fn setup_says_how_man_finds_a_page_elsewhere() {
     assert!(stderr.contains(&format!("hint: man: in ~/.profile: export MANPATH='{}':", man.display())), "{stderr}");
     let path = account.command("man").args(["-w", "git-banger"]).env("MANPATH", format!("{}:", man.display())).output();
     assert_eq!(Path::new(String::from_utf8(path.unwrap().stdout).unwrap().trim()), man.join("man1/git-banger.1"));
+}
+
+#[test]
+fn jj_banger_is_git_banger_after_setup_jj() {
+    let account = Account::installed();
+    account.succeeds("git", &["config", "banger.dev.url", "dev"]);
+    account.succeeds("jj", &["git", "init", "--quiet"]);
+    let output = account.run("git", &["banger", "setup", "jj"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(account.succeeds("jj", &["banger", "vm", "list"]), account.succeeds("git", &["banger", "vm", "list"]));
+    assert_eq!(account.run("jj", &["banger", "rev", "HEAD@prepare"]).status.code(), Some(1));
 }
