@@ -4,6 +4,7 @@
 
 mod completions;
 mod export;
+mod faults;
 mod fetch;
 mod guests;
 mod hostile;
