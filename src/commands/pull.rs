@@ -37,7 +37,7 @@ pub fn run(args: &Pull, settings: &Settings) -> Result<()> {
     let pathspecs = repo.pathspecs(&args.pathspecs);
     let how = How { conflict: args.conflict, new_change: args.new_change };
     let plan = land::plan(&repo, &vm.name, ours, &snapshot, &pathspecs, how)?;
-    let changes = plan.changes().to_vec();
+    let changes = plan.shown().to_vec();
     let conflicts = plan.conflicts().to_vec();
     let stat = if args.stat { plan.stat()? } else { Vec::new() };
     let landed = if args.dry_run { Landed::default() } else { plan.land()? };

@@ -98,7 +98,7 @@ pub fn plan<'a>(
 
 impl Plan<'_> {
     /// Returns what changes in the working tree, exact renames as renames.
-    pub fn changes(&self) -> &[Change] {
+    pub fn shown(&self) -> &[Change] {
         &self.shown
     }
 

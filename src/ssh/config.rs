@@ -433,7 +433,9 @@ impl Tokens<'_> {
 mod tests {
     use super::*;
 
-    fn parsed(url: &str) -> Option<(Option<String>, String, Option<u16>, Option<String>)> {
+    type Parts = (Option<String>, String, Option<u16>, Option<String>);
+
+    fn parsed(url: &str) -> Option<Parts> {
         let (to, path) = Destination::parse_url(url).ok()?;
         Some((to.user, to.host, to.port, path))
     }

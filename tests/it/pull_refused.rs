@@ -18,7 +18,9 @@ fn refused(host: &Host, guest: &TestGuest, reasons: &[&str]) {
          hint: what the guest did: git diff <id> refs/banger/dev/snapshot\n\
          hint: one file of it: git show refs/banger/dev/snapshot:PATH\n"
     );
-    assert_eq!(host.run(&SINCE), ran(1, "", &told));
+    let way = "hint: to settle it in the files: git banger pull dev --conflict=merge\n";
+    let way = if reasons.contains("has changed here and in the guest") { way } else { "" };
+    assert_eq!(host.run(&SINCE), ran(1, "", &(told + way)));
     files.assert_same(&host.files_but(&[]));
     standing.assert_same(&host.standing());
     before.assert_same(&guest.fingerprint());
