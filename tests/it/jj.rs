@@ -1,7 +1,6 @@
 //! A jj workspace as the host, with the real jj.
 
 use std::fs;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -358,7 +357,7 @@ fn a_file_that_is_ignored_here_and_tracked_in_the_guest_lands() {
     world.guest.git(&["add", "-f", "kept.o"]);
     let ran = world.pull(&[]);
     assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), "A\tkept.o\n"), "{ran:?}");
-    assert!(ran.stderr.ends_with(&format!("\nundo: jj op restore <id>\n")), "{ran:?}");
+    assert!(ran.stderr.ends_with("\nundo: jj op restore <id>\n"), "{ran:?}");
     assert_eq!(world.jj(&["--ignore-working-copy", "file", "list", "-r", "@", "kept.o"]), "kept.o");
     world.jj(&["op", "restore", &before]);
     assert!(!world.exists("kept.o"));

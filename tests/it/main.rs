@@ -1,6 +1,11 @@
 //! Everything that is tested from outside, in one binary.
 
-#![allow(clippy::disallowed_methods, reason = "tests set up the world that the program runs in")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "tests set up the world that the program runs in, and tell the test runner"
+)]
 
 mod completions;
 mod export;
