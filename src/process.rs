@@ -7,10 +7,16 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 use crate::interrupt;
+use crate::settings;
 use crate::ui::{self, Keep};
 
 /// A child to run: program, arguments, environment, input.
@@ -162,7 +168,7 @@ impl Call {
         }
         if self.apart {
             call = call.before_spawn(|command| {
-                std::os::unix::process::CommandExt::process_group(command, 0);
+                command.process_group(0);
                 Ok(())
             });
         }
@@ -204,6 +210,55 @@ impl Output {
         let said = ui::sanitise(self.stderr.trim_ascii(), Keep::Lines);
         let said = said.strip_prefix("fatal: ").or(said.strip_prefix("error: ")).unwrap_or(&said);
         Error::refused(format!("{what} failed ({how}): {said}"))
+    }
+}
+
+/// A child that talks over one socket, as an SSH ProxyCommand does; ends, with what it started, when this is dropped.
+pub struct Peer(std::process::Child);
+
+impl Peer {
+    /// Starts a command of the user's shell; its stderr is ours.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start(command: &str) -> Result<(Peer, UnixStream)> {
+        let shell = settings::env("SHELL").unwrap_or_else(|| "/bin/sh".into());
+        let start = || {
+            let (ours, theirs) = UnixStream::pair()?;
+            let child = std::process::Command::new(shell)
+                .arg("-c")
+                .arg(format!("exec {command}"))
+                .stdin(OwnedFd::from(theirs.try_clone()?))
+                .stdout(OwnedFd::from(theirs))
+                // Ctrl-C on the terminal is for us: what still is to be said goes through this child.
+                .process_group(0)
+                .spawn()?;
+            Ok::<_, std::io::Error>((Peer(child), ours))
+        };
+        start().map_err(|error| Error::refused(format!("cannot run '{command}'")).source(error))
+    }
+
+    /// Returns how it ended; `None` when it still runs after that time.
+    pub fn ended_within(&mut self, limit: Duration) -> Option<ExitStatus> {
+        let start = Instant::now();
+        loop {
+            match self.0.try_wait() {
+                Ok(None) if start.elapsed() < limit => std::thread::sleep(Duration::from_millis(5)),
+                ended => return ended.ok().flatten(),
+            }
+        }
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let group = rustix::process::Pid::from_child(&self.0);
+        for (limit, signal) in [(0, rustix::process::Signal::TERM), (500, rustix::process::Signal::KILL)] {
+            if self.ended_within(Duration::from_millis(limit)).is_none() {
+                let _ = rustix::process::kill_process_group(group, signal);
+            }
+        }
+        let _ = self.0.wait();
     }
 }
 

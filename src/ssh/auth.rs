@@ -237,10 +237,10 @@ impl Login<'_> {
     }
 
     fn refused(&self, takes: &MethodSet) -> Error {
-        let guest = self.config.shown();
+        let host = self.config.shown();
         let mut error = match self.lost.get() {
-            Some(why) => Error::unreachable(format!("cannot log in to guest {guest}: {why}")),
-            None => Error::unreachable(format!("guest {guest} does not let user '{}' in", self.config.user)),
+            Some(why) => Error::unreachable(format!("cannot log in to {host}: {why}")),
+            None => Error::unreachable(format!("{host} does not let user '{}' in", self.config.user)),
         };
         if self.tried.is_empty() {
             error = error.hint("there was no key to offer");

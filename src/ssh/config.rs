@@ -6,10 +6,11 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::proxy::Proxy;
 use crate::error::{Error, Result};
 use crate::process::{self, Call};
 use crate::settings;
-use crate::ui::{self, Keep};
+use crate::ui;
 
 /// For connection and authentication together, without the time a user takes to answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -131,6 +132,12 @@ pub enum Family {
 pub struct Config {
     /// The host as the user named it; for messages.
     pub name: String,
+    /// `guest` or `jump host`; for messages.
+    role: &'static str,
+    /// Read in place of ~/.ssh/config.
+    ssh_config: Option<PathBuf>,
+    /// ProxyJump or ProxyCommand
+    pub proxy: Proxy,
     /// HostName
     pub host: String,
     /// Port
@@ -193,6 +200,22 @@ impl Config {
     /// # Errors
     /// When there is no `ssh`, its configuration is wrong, or asks for what this program cannot do.
     pub fn resolve(to: &Destination) -> Result<Config> {
+        Config::ask_ssh(to, "guest", None)
+    }
+
+    /// Asks the same for the host that this one is reached through; `None` where there is none.
+    ///
+    /// # Errors
+    /// As [`Config::resolve`].
+    pub fn jump(&self) -> Result<Option<Config>> {
+        let Proxy::Jump { last, before } = &self.proxy else { return Ok(None) };
+        let (mut to, _) = Destination::parse_url(last)?;
+        to.ssh_config.clone_from(&self.ssh_config);
+        Config::ask_ssh(&to, "jump host", before.as_deref()).map(Some)
+    }
+
+    /// With `jump`, the host is reached through these, whatever is configured for it.
+    fn ask_ssh(to: &Destination, role: &'static str, jump: Option<&str>) -> Result<Config> {
         if process::find("ssh").is_err() {
             return Err(Error::unreachable(format!("cannot look up '{}': 'ssh' is not on PATH", to.host))
                 .hint("install the OpenSSH client, which reads ssh_config: apt install openssh-client"));
@@ -208,6 +231,9 @@ impl Config {
         if let Some(user) = &to.user {
             call = call.arg("-l").arg(user);
         }
+        if let Some(jump) = jump {
+            call = call.arg("-J").arg(jump);
+        }
         let mut output = call.arg("--").arg(&to.host).run()?;
         if output.code != Some(0) {
             // ssh writes for a terminal in raw mode.
@@ -216,7 +242,8 @@ impl Config {
         }
         let options = Options::parse(&String::from_utf8_lossy(&output.stdout));
         options.refuse_unsupported(&to.host)?;
-        Config::new(&to.host, &options)
+        let config = Config::new(&to.host, &options)?;
+        Ok(Config { role, ssh_config: to.ssh_config.clone(), ..config })
     }
 
     fn new(name: &str, options: &Options) -> Result<Config> {
@@ -278,14 +305,24 @@ impl Config {
             agent,
             pubkey: options.word("pubkeyauthentication") != "false",
             prompts: options.number("numberofpasswordprompts").and_then(|count| u32::try_from(count).ok()).unwrap_or(3),
+            proxy: match (options.set("proxyjump"), options.set("proxycommand")) {
+                (Some(hosts), _) => match hosts.rsplit_once(',') {
+                    Some((before, last)) => Proxy::Jump { last: last.to_owned(), before: Some(before.to_owned()) },
+                    None => Proxy::Jump { last: hosts.to_owned(), before: None },
+                },
+                (None, Some(command)) => Proxy::Command(tokens.expand(command)?),
+                (None, None) => Proxy::None,
+            },
             name: name.to_owned(),
+            role: "guest",
+            ssh_config: None,
             host,
         })
     }
 
-    /// Returns the guest for a message: as the user named it, and where that is.
+    /// Returns the host for a message: what it is, as the user named it, and where that is.
     pub fn shown(&self) -> String {
-        format!("'{}' ({} port {})", self.name, self.host, self.port)
+        format!("{} '{}' ({} port {})", self.role, self.name, self.host, self.port)
     }
 }
 
@@ -329,16 +366,11 @@ impl Options {
 
     /// Refuses what would lead elsewhere when ignored, and warns of what would only fail to help.
     fn refuse_unsupported(&self, name: &str) -> Result<()> {
-        for option in ["ProxyJump", "ProxyCommand"] {
-            if let Some(value) = self.set(&option.to_lowercase()) {
-                let value = ui::sanitise(value.as_bytes(), Keep::Nothing);
-                return Err(Error::unreachable(format!(
-                    "cannot reach guest '{name}': ssh_config sets '{option} {value}', which is not supported yet"
-                ))
-                .hint(format!(
-                    "forward a port in another terminal, and name that one: ssh -N -L 2222:localhost:22 {name}"
-                )));
-            }
+        if self.flag("proxyusefdpass") {
+            return Err(Error::unreachable(format!(
+                "cannot reach '{name}': ssh_config sets ProxyUseFdpass for it, which is not supported"
+            ))
+            .hint("use a ProxyCommand that passes data on, such as 'nc %h %p'"));
         }
         for option in ["KnownHostsCommand", "CertificateFile", "PKCS11Provider"] {
             if self.set(&option.to_lowercase()).is_some() {

@@ -14,6 +14,7 @@ use tokio::time::{sleep, timeout};
 use super::auth;
 use super::config::Config;
 use super::host_key::KnownHosts;
+use super::proxy::{self, Helper};
 use super::transport::{self, Socket};
 use crate::error::{Error, Result};
 use crate::interrupt;
@@ -31,6 +32,9 @@ pub struct Session {
     handle: client::Handle<Client>,
     config: Arc<Config>,
     lost: Lost,
+    /// What it runs over.
+    jump: Option<Arc<Session>>,
+    helper: Option<Helper>,
 }
 
 impl Session {
@@ -39,55 +43,35 @@ impl Session {
     /// # Errors
     /// When the guest is not reached, not trusted, or does not let us in.
     pub async fn open(config: Config) -> Result<Session> {
+        Session::open_within(config, proxy::HOPS).await
+    }
+
+    async fn open_within(config: Config, hops: usize) -> Result<Session> {
+        let jump = match config.jump()? {
+            None => None,
+            Some(_) if hops == 0 => return Err(unreached(&config, "there are too many jump hosts on the way")),
+            Some(jump) => Some(Arc::new(Box::pin(Session::open_within(jump, hops - 1)).await?)),
+        };
         let known = Arc::new(KnownHosts::read(&config)?);
         let settings = Arc::new(transport::settings(&config, &known)?);
-        let config = Arc::new(config);
-        ui::trace(&format!("ssh: guest {} as user '{}'", config.shown(), config.user));
+        let plan = Plan { config: Arc::new(config), known, settings, jump, asking: Asking::default() };
+        let config = &plan.config;
+        ui::trace(&format!("ssh: {} as user '{}'", config.shown(), config.user));
         let mut attempt = 1;
         loop {
-            let asking = Asking::default();
-            let tried = Session::attempt(&config, &known, &settings, &asking);
-            match within(config.connect_timeout, &asking, tried).await? {
+            match within(config.connect_timeout, &plan.asking, plan.attempt()).await? {
                 Some(Err(Failure::Dropped(why))) if attempt < ATTEMPTS => {
                     ui::trace(&format!("ssh: attempt {attempt} was dropped: {why}"));
-                    within(Duration::MAX, &asking, sleep(pause(attempt))).await?;
+                    within(Duration::MAX, &plan.asking, sleep(pause(attempt))).await?;
                     attempt += 1;
                 }
-                Some(tried) => return tried.map_err(|failure| failure.into_error(&config)),
+                Some(tried) => return tried.map_err(|failure| failure.into_error(config)),
                 None => {
                     let seconds = config.connect_timeout.as_secs();
-                    return Err(unreached(&config, format!("no answer within {seconds} s")));
+                    return Err(unreached(config, format!("no answer within {seconds} s")));
                 }
             }
         }
-    }
-
-    async fn attempt(
-        config: &Arc<Config>,
-        known: &Arc<KnownHosts>,
-        settings: &Arc<client::Config>,
-        asking: &Asking,
-    ) -> Result<Session, Failure> {
-        let stream = transport::connect(config, config.connect_timeout).await.map_err(SshError::from)?;
-        let greeted = Arc::new(AtomicBool::new(false));
-        let lost = Lost::default();
-        let client = Client {
-            config: Arc::clone(config),
-            known: Arc::clone(known),
-            lost: lost.clone(),
-            accepted: None,
-            banner: 0,
-            socket: rustix::io::dup(&stream).ok(),
-        };
-        let socket = Socket::new(stream, Arc::clone(&greeted));
-        let mut handle = match client::connect_stream(Arc::clone(settings), socket, client).await {
-            Err(Failure::Ssh(error)) if !greeted.load(Ordering::Relaxed) && hung_up(&error) => {
-                return Err(Failure::Dropped(reason(&error)));
-            }
-            connected => connected?,
-        };
-        auth::log_in(&mut handle, config, &lost, asking).await.map_err(Failure::Ours)?;
-        Ok(Session { handle, config: Arc::clone(config), lost })
     }
 
     /// Returns the guest's name, for messages.
@@ -100,9 +84,12 @@ impl Session {
         &self.handle
     }
 
-    /// Returns why the connection ended; `None` while it lives.
+    /// Returns why the connection ended, or what it runs over; `None` while it lives.
     pub fn lost(&self) -> Option<String> {
-        self.lost.get()
+        let why = self.lost.get()?;
+        let jump =
+            self.jump.as_ref().and_then(|jump| Some(format!("jump host '{}' is lost: {}", jump.name(), jump.lost()?)));
+        Some(jump.or_else(|| self.helper.as_ref()?.ended()).unwrap_or(why))
     }
 
     /// Waits until the server has answered a question, or the connection is gone.
@@ -122,6 +109,45 @@ impl Session {
             };
             let _ = timeout(Duration::from_millis(500), gone).await;
         }
+    }
+}
+
+/// What each attempt to connect needs.
+struct Plan {
+    config: Arc<Config>,
+    known: Arc<KnownHosts>,
+    settings: Arc<client::Config>,
+    jump: Option<Arc<Session>>,
+    asking: Asking,
+}
+
+impl Plan {
+    async fn attempt(&self) -> Result<Session, Failure> {
+        let link = proxy::dial(&self.config, self.jump.as_deref()).await?;
+        let greeted = Arc::new(AtomicBool::new(false));
+        let lost = Lost::default();
+        let client = Client {
+            config: Arc::clone(&self.config),
+            known: Arc::clone(&self.known),
+            lost: lost.clone(),
+            accepted: None,
+            banner: 0,
+            socket: link.socket,
+        };
+        let socket = Socket::new(link.stream, Arc::clone(&greeted));
+        let mut handle = match client::connect_stream(Arc::clone(&self.settings), socket, client).await {
+            Err(Failure::Ssh(error)) if hung_up(&error) => {
+                return Err(match link.peer.as_ref().and_then(Helper::ended) {
+                    Some(why) => Failure::Ours(unreached(&self.config, why)),
+                    None if greeted.load(Ordering::Relaxed) => Failure::Ssh(error),
+                    None => Failure::Dropped(reason(&error)),
+                });
+            }
+            connected => connected?,
+        };
+        auth::log_in(&mut handle, &self.config, &lost, &self.asking).await.map_err(Failure::Ours)?;
+        let (config, jump) = (Arc::clone(&self.config), self.jump.clone());
+        Ok(Session { handle, config, lost, jump, helper: link.peer })
     }
 }
 
@@ -220,7 +246,7 @@ impl Failure {
 }
 
 fn unreached(config: &Config, why: impl Display) -> Error {
-    Error::unreachable(format!("cannot reach guest {}: {why}", config.shown()))
+    Error::unreachable(format!("cannot reach {}: {why}", config.shown()))
 }
 
 fn hung_up(error: &SshError) -> bool {

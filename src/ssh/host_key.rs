@@ -207,14 +207,14 @@ impl KnownHosts {
 }
 
 fn distrust(config: &Config, why: &str) -> Error {
-    Error::unreachable(format!("cannot trust guest {}: {why}", config.shown()))
+    Error::unreachable(format!("cannot trust {}: {why}", config.shown()))
 }
 
 /// Asks on the terminal; false when there is none, or the answer is no.
 fn ask(config: &Config, key: &PublicKey) -> Result<bool> {
     let fingerprint = key.fingerprint(HashAlg::Sha256).to_string();
     let mut prompt = format!(
-        "the host key of guest {} is not known\nit shows {}\ntrust it from now on (yes, no, or the fingerprint)? ",
+        "the host key of {} is not known\nit shows {}\ntrust it from now on (yes, no, or the fingerprint)? ",
         config.shown(),
         describe(key)
     );

@@ -8,6 +8,7 @@ mod channel;
 mod config;
 mod connection;
 mod host_key;
+mod proxy;
 mod spool;
 #[cfg(test)]
 mod tests;

@@ -440,3 +440,78 @@ fn what_the_guest_says_before_the_login_cannot_steer_the_terminal() {
     assert!(ran.stderr.len() < 9_000, "{} bytes", ran.stderr.len());
     assert_eq!(reach(&host), reached());
 }
+
+/// Writes one SSH configuration for a guest and the hosts that lead to it, each under a name.
+fn with_jump_hosts(guest: &TestGuest, jumps: &[(&str, &TestGuest)]) {
+    let mut config = fs::read_to_string(guest.ssh_config()).unwrap();
+    for (name, jump) in jumps {
+        config.push_str(&fs::read_to_string(jump.ssh_config()).unwrap().replace("Host dev", &format!("Host {name}")));
+    }
+    fs::write(guest.ssh_config(), config).unwrap();
+}
+
+guest_test!(a_guest_behind_jump_hosts_is_reached, |guest| {
+    let host = prepared(guest);
+    let (first, second) = (TestGuest::sshd(), TestGuest::sshd());
+    with_jump_hosts(guest, &[("first", &first), ("second", &second)]);
+    guest.write("new", "x".repeat(3_000_000));
+    let direct = host.run(&["export", VM, "--quiet"]);
+    assert_eq!(direct.code, Some(0));
+    configure(guest, "Host dev\nProxyJump first,second\nHost *");
+    assert!(host.run(&["export", VM, "--quiet"]) == direct);
+    // The jump host's own configuration counts for the first of the way.
+    configure(guest, "Host dev\nProxyJump second\nHost second\nProxyJump first\nHost *");
+    assert!(host.run(&["export", VM, "--quiet"]) == direct);
+
+    let port = second.address().port();
+    fs::write(second.path("known_hosts"), "").unwrap();
+    let ran = reach(&host);
+    assert_eq!(ran.code, Some(3));
+    let expected =
+        format!("error: cannot trust jump host 'second' (127.0.0.1 port {port}): its host key is not known\n");
+    assert!(ran.stderr.starts_with(&expected), "{}", ran.stderr);
+
+    configure(guest, "Host first\nProxyJump first\nHost *");
+    let ran = reach(&host);
+    assert_eq!(ran.code, Some(3));
+    assert!(ran.stderr.ends_with(": there are too many jump hosts on the way\n"), "{}", ran.stderr);
+});
+
+#[test]
+fn a_jump_host_that_cannot_reach_the_guest_is_named() {
+    let (guest, jump) = (TestGuest::sshd(), TestGuest::sshd());
+    let host = prepared(&guest);
+    with_jump_hosts(&guest, &[("jump", &jump)]);
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    configure(&guest, &format!("Host dev\nProxyJump jump\nPort {closed}\nHost *"));
+    let why = format!(
+        "error: cannot reach guest 'dev' (127.0.0.1 port {closed}) through 'jump': \
+         failed to open channel (ConnectFailed)\n"
+    );
+    assert_eq!(reach(&host), Ran { code: Some(3), stdout: String::new(), stderr: why });
+}
+
+guest_test!(a_guest_is_reached_through_a_command, |guest| {
+    let host = prepared(guest);
+    let pid = guest.path("pid");
+    let command = format!("sh -c 'echo $$ >{}; exec busybox nc %h %p'", pid.display());
+    configure(guest, &format!("ProxyCommand {command}"));
+    require("busybox");
+    assert_eq!(reach(&host), reached());
+    let ended = fs::read_to_string(&pid).unwrap();
+    assert!(!Path::new("/proc").join(ended.trim()).exists(), "the command runs on");
+
+    // It dies while the guest is at work.
+    guest.write(".gitattributes", "new filter=deadly\n");
+    guest.write("new", "text\n");
+    guest.git(&["config", "filter.deadly.clean", &format!("kill $(cat {}); sleep 10; cat", pid.display())]);
+    let why = "error: connection to 'dev' lost after 0 bytes: its ProxyCommand has ended (signal: 15 (SIGTERM))\n";
+    assert_eq!(reach(&host), Ran { code: Some(3), stdout: String::new(), stderr: why.to_owned() });
+
+    let port = guest.address().port();
+    configure(guest, "ProxyCommand sh -c 'exit 7'");
+    let why = format!(
+        "error: cannot reach guest 'dev' (127.0.0.1 port {port}): its ProxyCommand has ended (exit status: 7)\n"
+    );
+    assert_eq!(reach(&host), Ran { code: Some(3), stdout: String::new(), stderr: why });
+});
