@@ -18,6 +18,7 @@ mod jj;
 mod makefile;
 mod man;
 mod prepare;
+mod property;
 mod pull;
 mod pull_again;
 mod pull_refused;
