@@ -24,6 +24,7 @@ mod pull_again;
 mod pull_refused;
 mod rev;
 mod scripts;
+mod sessions;
 mod ssh;
 mod support;
 mod vm;

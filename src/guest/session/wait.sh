@@ -1,0 +1,27 @@
+# shellcheck shell=sh
+# Waits for the end of a session.
+#
+# $1 - nonce
+# $2 - name
+# $3 - how many seconds; empty for as long as it takes
+#
+# stdin: held open by the host as long as it wants the answer
+# stdout: a marker line with the nonce; 'state'; 'status', the exit status, where it is known; an empty line; an end
+# marker with the nonce
+main() {
+	enter "$1"
+	lease
+	find_session "$2"
+	limit=''
+	test -z "$3" || limit=$(($(date +%s) + $3))
+	condition
+	while test "$gb_is" = running
+	do
+		test -z "$limit" || ! past "$limit" || break
+		nap
+		condition
+	done
+	answer
+	printf 'state %s\nstatus %s\n\n' "$gb_is" "$gb_status"
+	end_answer
+}
