@@ -374,3 +374,247 @@ fn thousands_of_new_files_land_in_one_operation() {
     assert!(ran.code == Some(0) && ran.stderr.ends_with("\nundo: jj undo\n"), "{}", ran.stderr);
     assert_eq!(world.log("@", "self.diff().files().len()"), "4000");
 }
+
+/// Makes both sides change the same line of `a`, and the guest `b` too.
+fn with_conflict(world: &World) {
+    world.prepare();
+    world.write("a", lines("a").replace("a 5\n", "mine\n"));
+    world.guest.write("a", lines("a").replace("a 5\n", "theirs\n"));
+    world.guest.write("b", lines("b").replace("b 1\n", "theirs\n"));
+}
+
+#[test]
+fn a_conflict_changes_nothing_unless_it_is_asked_for() {
+    let world = World::colocated();
+    with_conflict(&world);
+    let ran = world.pull(&[]);
+    assert!(ran.code == Some(1) && ran.stderr.contains("\n  'a' has changed here and in the guest\n"), "{ran:?}");
+    assert!(
+        ran.stderr.ends_with("hint: to settle it in the files: git banger pull dev --conflict=record\n"),
+        "{ran:?}"
+    );
+    assert_eq!((world.read("a"), world.read("b")), (lines("a").replace("a 5\n", "mine\n"), lines("b")));
+    assert!(world.operations(1)[0].contains("before pull dev"));
+}
+
+#[test]
+fn a_conflict_is_recorded_as_data_of_jj() {
+    for world in [World::colocated(), World::separate()] {
+        with_conflict(&world);
+        world.jj(&["describe", "-m", "my work"]);
+        let (refs, before) = (world.refs(), world.operation());
+        let ran = world.pull(&["--conflict=record"]);
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), "M\ta\nM\tb\n"), "{ran:?}");
+        let said = "landed 2 changed files from 'dev' since HEAD@prepare (<id>)\n\
+                    warning: 'a' has changed here and in the guest: a conflict to settle\n\
+                    undo: jj op restore <id>\n";
+        assert_eq!(ran.stderr, said);
+        let template = r#"separate(" ", conflict, divergent, description.first_line())"#;
+        assert_eq!(world.log("@", template), "true false my work");
+        assert_eq!(world.log("@-", "description.first_line()"), "first");
+        assert!(world.read("a").contains("\ntheirs\n") && world.read("a").contains("pull dev"), "{}", world.read("a"));
+        assert_eq!(world.read("b"), lines("b").replace("b 1\n", "theirs\n"));
+        assert_eq!((world.refs(), world.jj(&["bookmark", "list", "--all"])), (refs, String::new()));
+        assert_eq!(world.log("visible_heads()", r#"if(current_working_copy, "@", "other")"#), "@");
+        // Settled in the file, it is no conflict, and the guest's further work lands on it.
+        world.write("a", lines("a").replace("a 5\n", "both\n"));
+        world.guest.write("a", lines("a").replace("a 5\n", "theirs\n").replace("a 9\n", "more\n"));
+        let ran = world.pull(&[]);
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), "M\ta\n"), "{ran:?}");
+        assert_eq!(world.read("a"), lines("a").replace("a 5\n", "both\n").replace("a 9\n", "more\n"));
+        world.jj(&["op", "restore", &before]);
+        assert_eq!(world.read("b"), lines("b"));
+    }
+}
+
+#[test]
+fn markers_are_written_where_they_are_asked_for() {
+    let world = World::colocated();
+    with_conflict(&world);
+    let ran = world.pull(&["--conflict=merge"]);
+    assert!(ran.code == Some(0) && ran.stderr.ends_with("\nundo: jj undo\n"), "{ran:?}");
+    let middle = |text: &str| text.split_once("a 4\n").unwrap().1.split_once("a 6\n").unwrap().0.to_owned();
+    let conflict = middle(&world.read("a"));
+    let marker = |kind: &str, side: &str| conflict.lines().any(|line| line.starts_with(&format!("{kind} {side}-g")));
+    assert!(marker("<<<<<<<", "host") && marker(">>>>>>>", "guest") && conflict.contains("\nmine\n"), "{conflict}");
+    assert_eq!(world.log("@", "conflict"), "false");
+}
+
+#[test]
+fn work_lands_in_a_change_of_its_own() {
+    for how in ["abort", "record"] {
+        let world = World::colocated();
+        with_conflict(&world);
+        if how == "abort" {
+            world.write("a", lines("a"));
+        }
+        world.jj(&["describe", "-m", "my work"]);
+        let before = world.operation();
+        let ran = world.pull(&["--new-change", "--conflict", how]);
+        assert!(ran.code == Some(0) && ran.stderr.ends_with("\nundo: jj op restore <id>\n"), "{ran:?}");
+        let template = r#"separate(" ", conflict, author.name(), description.first_line())"#;
+        assert_eq!(world.log("@", template), format!("{} Host pull dev", how == "record"));
+        assert_eq!(world.log("@-", template), "false Host my work");
+        assert_eq!(world.read("b"), lines("b").replace("b 1\n", "theirs\n"));
+        world.jj(&["op", "restore", &before]);
+        assert_eq!((world.log("@", "description.first_line()").as_str(), world.read("b")), ("my work", lines("b")));
+    }
+}
+
+#[test]
+fn what_only_jj_can_do_is_refused_in_git() {
+    let guest = TestGuest::russh();
+    let host = Host::new(&guest);
+    for flag in ["--conflict=record", "--new-change"] {
+        let ran = host.run(&["pull", VM, flag]);
+        let said = format!("error: '{flag}' needs a jj workspace, and this is none\n");
+        assert_eq!((ran.code, ran.stderr), (Some(2), said));
+    }
+}
+
+#[test]
+fn a_conflicted_working_copy_is_neither_shipped_nor_landed_on() {
+    let world = World::colocated();
+    world.prepare();
+    world.jj(&["new", "-m", "left", "@-"]);
+    world.write("a", "left\n");
+    world.jj(&["new", "-m", "right", "@-"]);
+    world.write("a", "right\n");
+    world.jj(&["new", r#"description("left\n")"#, r#"description("right\n")"#]);
+    let refused = |args: &[&str]| {
+        let ran = world.banger(args);
+        assert_eq!(ran.code, Some(1), "{ran:?}");
+        ran.stderr
+    };
+    let said = "error: the working copy has conflicts, which only jj can hold\nhint: jj resolve\n";
+    assert_eq!(refused(&["prepare", VM, "-n"]), said);
+    assert_eq!(refused(&["pull", VM]), said);
+    world.jj(&["new"]);
+    assert!(refused(&["prepare", VM, "-n"]).contains("has conflicts, which only jj can hold\nhint: jj resolve"));
+}
+
+#[test]
+fn a_base_that_was_rewritten_since_is_no_trouble() {
+    let world = World::colocated();
+    with_conflict(&world);
+    world.jj(&["describe", "-r", "@-", "-m", "first, rewritten"]);
+    for args in [&["--dry-run", "--conflict=record"], &["--conflict=record", "--stat"]] {
+        assert_eq!(world.pull(args).code, Some(0));
+    }
+    let all = world.log("all()", r#"separate(" ", divergent, description.first_line()) ++ "\n""#);
+    assert_eq!(all.trim_end(), "false\nfalse first, rewritten\nfalse");
+}
+
+#[test]
+fn nothing_lands_below_a_folder_of_jj() {
+    let world = World::colocated();
+    world.prepare();
+    world.guest.write("sub/.JJ/repo/config.toml", "x\n");
+    let ran = world.pull(&[]);
+    assert!(ran.code == Some(5) && ran.stderr.contains("'sub/.JJ/repo/config.toml'"), "{ran:?}");
+    assert!(!world.exists("sub"));
+}
+
+#[test]
+fn files_land_as_jj_holds_them_and_not_as_git_attributes_say() {
+    let world = World::colocated();
+    world.write(".gitattributes", "* text=auto eol=crlf ident\n*.bin filter=gone\n");
+    world.write("crlf", "one\r\ntwo\r\n");
+    world.jj(&["commit", "-m", "attributes"]);
+    world.prepare();
+    world.guest.git(&["config", "core.attributesFile", "/dev/null"]);
+    assert_eq!(fs::read(world.guest.file("crlf")).unwrap(), b"one\r\ntwo\r\n");
+    world.guest.git(&["rm", "-q", ".gitattributes"]);
+    world.guest.write("lf", "one\n$Id$\n");
+    world.guest.write("crlf", "one\r\nthree\r\n");
+    let ran = world.pull(&["--", "lf", "crlf"]);
+    assert!(ran.code == Some(0) && !ran.stderr.contains("warning"), "{ran:?}");
+    assert_eq!((world.read("lf").as_str(), world.read("crlf").as_str()), ("one\n$Id$\n", "one\r\nthree\r\n"));
+    // Unless jj itself converts.
+    world.jj(&["config", "set", "--repo", "working-copy.eol-conversion", "input-output"]);
+    world.guest.write("lf", "two\n");
+    world.guest.write("more", "two\n");
+    let ran = world.pull(&["--", "lf", "more"]);
+    assert!(ran.code == Some(0) && !ran.stderr.contains("warning"), "{ran:?}");
+    assert_eq!((world.read("lf").as_str(), world.read("more").as_str()), ("two\r\n", "two\r\n"));
+}
+
+#[test]
+fn a_name_that_is_not_utf8_cannot_land_in_jj() {
+    let world = World::colocated();
+    world.prepare();
+    let name = std::ffi::OsStr::from_bytes(b"caf\xe9");
+    fs::write(world.guest.workspace().join(name), "x\n").unwrap();
+    let ran = world.pull(&[]);
+    assert!(ran.code == Some(1), "{ran:?}");
+    assert!(ran.stderr.contains("'caf\\xe9' has a name that is not UTF-8, which jj cannot hold\n"), "{ran:?}");
+}
+
+#[test]
+fn a_workspace_without_a_commit_and_a_bookmark_on_head_are_shipped_as_git_would() {
+    let world = World::bare(&["git", "init"]);
+    world.write("a", "a\n");
+    world.prepare();
+    assert_eq!(world.guest.git(&["status", "--short", "--branch"]), "## No commits yet on main\n?? a");
+    world.guest.write("b", "b\n");
+    let ran = world.pull(&[]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), "A\tb\n"), "{ran:?}");
+    world.jj(&["commit", "-m", "first"]);
+    world.jj(&["bookmark", "create", "topic/one", "-r", "@-"]);
+    let ran = world.banger(&["prepare", VM, "--path", "other"]);
+    assert!(ran.code == Some(0) && ran.stderr.starts_with("shipped branch 'topic/one' at <id> (1 commit)"), "{ran:?}");
+    world.jj(&["bookmark", "create", "two", "-r", "@-"]);
+    let ran = world.banger(&["prepare", VM, "-n"]);
+    assert!(ran.stderr.starts_with("would ship a detached HEAD"), "{ran:?}");
+}
+
+#[test]
+fn a_stale_working_copy_is_for_jj_to_settle() {
+    let mut world = World::colocated();
+    world.prepare();
+    world.jj(&["workspace", "add", "../second"]);
+    let first = std::mem::replace(&mut world.root, world.host.path("second"));
+    world.jj(&["restore", "--from", "root()", "--to", "default@"]);
+    world.root = first;
+    world.write("a", "x\n");
+    let ran = world.pull(&[]);
+    assert!(ran.code == Some(1) && ran.stderr.contains("working copy is stale"), "{ran:?}");
+    assert!(ran.stderr.contains("\nhint: Run `jj workspace update-stale`"), "{ran:?}");
+}
+
+#[test]
+fn a_jj_that_is_too_old_leaves_git_and_no_jj_leaves_what_git_can_see() {
+    for (world, works) in [(World::colocated(), true), (World::separate(), false)] {
+        let folder = world.host.path("old");
+        write_file(&folder.join("jj"), b"#!/bin/sh\necho jj 0.38.0\n");
+        set_mode(&folder.join("jj"), 0o755);
+        let git = which::which_in("git", Some(path_with("GIT_BANGER_TEST_HOST_GIT")), "/").unwrap();
+        fs::create_dir(world.host.path("none")).unwrap();
+        std::os::unix::fs::symlink(git, world.host.path("none/git")).unwrap();
+        std::os::unix::fs::symlink(world.host.path("none/git"), folder.join("git")).unwrap();
+        for (folder, said) in [("old", "jj 0.38.0 is too old"), ("none", "'jj' is not on PATH")] {
+            let mut command = world.command(env!("CARGO_BIN_EXE_git-banger"), &["prepare", VM, "-n"]);
+            let ran = world.ran(command.env("PATH", world.host.path(folder)));
+            if works {
+                assert!(ran.code == Some(0) && ran.stderr.starts_with("would ship a detached HEAD at"), "{ran:?}");
+                continue;
+            }
+            let root = world.root.display();
+            let hint = "install jj 0.39 or later on this machine";
+            let said = format!("error: '{root}' is a jj workspace: {said}\nhint: {hint}\n");
+            assert_eq!((ran.code, ran.stderr), (Some(1), said));
+        }
+    }
+}
+
+#[test]
+fn variables_of_git_do_not_reach_jj() {
+    let world = World::colocated();
+    world.prepare();
+    world.guest.write("a", "theirs\n");
+    let mut command = world.command("git-banger", &["pull", VM, "--base-commit", "@prepare"]);
+    let ran = world.ran(command.env("GIT_INDEX_FILE", world.host.path("tmp/index")).env("GIT_EXEC_PATH", ""));
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(!world.host.path("tmp/index").exists());
+    assert_eq!(world.git(&["--work-tree", world.root.to_str().unwrap(), "status", "--short"]), " M a");
+}
