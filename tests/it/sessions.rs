@@ -50,12 +50,14 @@ impl Guest {
             fs::create_dir(guest.path(folder)).unwrap();
         }
         let link = |name: &str, target: PathBuf| symlink(target, guest.path("bin").join(name)).unwrap();
-        let found = |name: &str| which::which(name).unwrap_or_else(|_| panic!("'{name}' is missing: apt install {name}"));
+        let found =
+            |name: &str| which::which(name).unwrap_or_else(|_| panic!("'{name}' is missing: apt install {name}"));
         link("sh", found(shell));
         let applets = Command::new("busybox").arg("--list").output().unwrap().stdout;
         let applets = String::from_utf8(applets).unwrap();
         let has_applet = |name| shell == "busybox" && applets.lines().any(|applet| applet == name);
-        let basic = "cat chmod cksum cut date dd dirname env find grep head kill ln ls mkdir mkfifo mv ps rm sleep tail tr wc";
+        let basic =
+            "cat chmod cksum cut date dd dirname env find grep head kill ln ls mkdir mkfifo mv ps rm sleep tail tr wc";
         for name in basic.split(' ') {
             link(name, if has_applet(name) { found("busybox") } else { found(name) });
         }
@@ -147,7 +149,9 @@ impl Guest {
         let answer = self.run("list", &[""]);
         assert_eq!(answer.code, 0, "{answer:?}");
         let mut sessions = Vec::<BTreeMap<String, String>>::new();
-        for field in String::from_utf8(answer.rest).unwrap().split_terminator('\0').take_while(|field| !field.is_empty()) {
+        for field in
+            String::from_utf8(answer.rest).unwrap().split_terminator('\0').take_while(|field| !field.is_empty())
+        {
             let (key, value) = field.split_once('=').unwrap();
             if key == "name" {
                 sessions.push(BTreeMap::new());
@@ -352,7 +356,9 @@ fn a_name_in_use_is_refused_and_one_that_ended_is_replaced_when_told() {
         guest.start("s", &["cat"]).refused(93, "it has ended");
         assert_eq!(guest.log("s"), "still here\n");
         // What cannot start leaves what was there.
-        guest.start_with("s", &["replace"], &[], &["no-such-program"]).refused(92, "'no-such-program' is not a program");
+        guest
+            .start_with("s", &["replace"], &[], &["no-such-program"])
+            .refused(92, "'no-such-program' is not a program");
         assert_eq!(guest.log("s"), "still here\n");
         assert_eq!(guest.start_with("s", &["replace"], &[], &["cat"]).code, 0);
         assert_eq!(guest.log("s"), "");
@@ -523,7 +529,10 @@ fn a_reader_that_does_not_read_gets_nothing_and_one_that_stops_gets_the_rest_lat
         let (big, small) = (vec![b'b'; 200_000], b"small\n");
         let quick = Send { timeout: 1, key: "big", ..SEND };
         let answer = guest.send("s", &big, quick);
-        assert!(answer.code == 98 && answer.stderr.contains("65536 of 200000 bytes were written in time"), "{answer:?}");
+        assert!(
+            answer.code == 98 && answer.stderr.contains("65536 of 200000 bytes were written in time"),
+            "{answer:?}"
+        );
         // The pipe is full, and the first message is not yet through.
         guest.send("s", small, Send { timeout: 1, ..SEND }).refused(91, "other messages are being written");
         let again = guest.send("s", &big, quick);
@@ -667,7 +676,8 @@ fn chunks(mut bytes: &[u8]) -> (Vec<u8>, Vec<u8>, String) {
 fn logs_are_followed_to_the_end_and_resumed_at_any_byte() {
     for shell in SHELLS {
         let guest = Guest::new(shell);
-        let program = "for i in 1 2 3 4; do printf '%s\\0\\377\\n' $i; echo e$i >&2; sleep 0.1; done; yes x | head -n 400000";
+        let program =
+            "for i in 1 2 3 4; do printf '%s\\0\\377\\n' $i; echo e$i >&2; sleep 0.1; done; yes x | head -n 400000";
         symlink(which::which("yes").unwrap(), guest.path("bin/yes")).unwrap();
         guest.started("s", &["sh", "-c", program]);
         let answer = guest.run("logs", &["s", "0", "0", "1", "", ""]);
