@@ -1,6 +1,7 @@
 //! A jj workspace as the host, with the real jj.
 
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
