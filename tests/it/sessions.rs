@@ -571,7 +571,7 @@ fn a_reader_that_goes_away_is_told_with_what_went_in() {
 
 fn lines_of_all_sizes(sender: usize) -> Vec<Vec<u8>> {
     let sizes = [10, 100, 4_095, 4_096, 5_000, 70_000, 1_000_000];
-    let sizes = if sender % 10 == 0 { &sizes[..] } else { &sizes[..5] };
+    let sizes = if sender.is_multiple_of(10) { &sizes[..] } else { &sizes[..5] };
     let line = |(number, size): (usize, &usize)| {
         let mut line = format!("{sender}.{number}.").into_bytes();
         line.resize(*size - 1, b'a' + (sender % 26) as u8);
