@@ -15,7 +15,8 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::connection::{Session, interrupted, reason};
+use super::connection::{Session, interrupted};
+use super::handler::reason;
 use super::spool::Spool;
 use crate::error::{Error, Result};
 
@@ -326,14 +327,15 @@ impl Follower {
             }
             Some(ChannelMsg::Eof) => self.shared.update(|state| state.eof = true),
             Some(ChannelMsg::Failure) => return Some(End::Refused),
-            Some(ChannelMsg::Close) | None => {
-                return Some(match (self.status, self.signal.take(), self.session.lost()) {
-                    (Some(status), ..) => End::Exit(status),
-                    (None, Some(signal), _) => End::Signal(signal),
-                    (None, None, Some(why)) => End::Lost(why),
-                    (None, None, None) => End::NoStatus,
+            Some(ChannelMsg::Close) => {
+                return Some(match (self.status, self.signal.take()) {
+                    (Some(status), _) => End::Exit(status),
+                    (None, Some(signal)) => End::Signal(signal),
+                    (None, None) => End::NoStatus,
                 });
             }
+            // A status that has come is no proof that all of stdout has, too.
+            None => return Some(End::Lost(self.session.lost().unwrap_or_else(|| "it has ended".to_owned()))),
             Some(_) => {}
         }
         None
