@@ -3,27 +3,19 @@
 //! Each key is offered by its public half first; only when the guest wants it does the agent sign, or is a passphrase
 //! asked for.
 
-use std::fs;
-use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-
 use russh::client::{AuthResult, Handle};
 use russh::keys::agent::AgentIdentity;
 use russh::keys::agent::client::AgentClient;
-use russh::keys::signature::Signer as _;
-use russh::keys::ssh_encoding::Encode;
-use russh::keys::ssh_key::private::KeypairData;
-use russh::keys::{Algorithm, HashAlg, PrivateKey, PublicKey, decode_secret_key, load_public_key};
-use russh::{MethodKind, MethodSet, SendError};
+use russh::keys::{Algorithm, HashAlg, PublicKey};
+use russh::{MethodKind, MethodSet};
 use tokio::net::UnixStream;
 
 use super::config::Config;
-use super::connection::{Asking, Client, Lost};
+use super::connection::Asking;
+use super::handler::{Client, Lost};
 use super::host_key::describe;
+use super::key_file::{KeyFile, Unsigned};
 use crate::error::{Error, Result};
-use crate::process::Call;
-use crate::settings;
 use crate::ui::{self, Keep};
 
 type Agent = AgentClient<UnixStream>;
@@ -89,21 +81,6 @@ enum Key {
     File(KeyFile),
 }
 
-/// An IdentityFile.
-struct KeyFile {
-    path: PathBuf,
-    /// Unknown where the file is encrypted as a whole, and there is no `.pub` beside it.
-    public: Option<PublicKey>,
-    secret: Secret,
-}
-
-enum Secret {
-    /// There is only a public half; the agent may hold the other.
-    Absent,
-    Locked(String),
-    Open(Box<PrivateKey>),
-}
-
 impl Login<'_> {
     /// Connects to the agent, and returns what it holds; no agent, or one that fails, is no reason to stop.
     async fn agent(&mut self, handle: &Handle<Client>) -> (Option<Agent>, Vec<AgentIdentity>) {
@@ -149,7 +126,7 @@ impl Login<'_> {
                     .push(Candidate { from: format!("'{comment}' in the agent"), key: Key::Agent(Box::new(identity)) });
             }
         }
-        let files = files.into_iter().filter(|file| !matches!(file.secret, Secret::Absent));
+        let files = files.into_iter().filter(KeyFile::has_secret);
         let files = files.map(|file| Candidate { from: format!("'{}'", file.path.display()), key: Key::File(file) });
         first.into_iter().chain(others).chain(files).collect()
     }
@@ -267,104 +244,6 @@ impl Login<'_> {
     }
 }
 
-impl KeyFile {
-    /// Reads a file; `None` when there is none, nor a public half beside it.
-    fn read(path: &Path) -> Result<Option<KeyFile>, String> {
-        let beside = || {
-            let mut name = path.as_os_str().to_owned();
-            name.push(".pub");
-            load_public_key(PathBuf::from(name)).ok()
-        };
-        let absent = |public| Some(KeyFile { path: path.to_owned(), public: Some(public), secret: Secret::Absent });
-        let text = match fs::read(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(beside().and_then(absent)),
-            Err(error) => return Err(error.to_string()),
-        };
-        let text = String::from_utf8(text).map_err(|_| "it is not a private key".to_owned())?;
-        if let Ok(public) = PublicKey::from_openssh(text.trim()) {
-            return Ok(absent(public));
-        }
-        let metadata = fs::metadata(path).map_err(|error| error.to_string())?;
-        if metadata.uid() == rustix::process::getuid().as_raw() && metadata.mode() & 0o077 != 0 {
-            return Err(format!("others can read it: chmod 600 '{}'", path.display()));
-        }
-        let (public, secret) = match (PrivateKey::from_openssh(&text), decode_secret_key(&text, None)) {
-            (Ok(key), _) if key.is_encrypted() => (Some(key.public_key().clone()), Secret::Locked(text)),
-            (_, Ok(key)) => (Some(key.public_key().clone()), Secret::Open(Box::new(key))),
-            (_, Err(_)) if text.contains("ENCRYPTED") => (beside(), Secret::Locked(text)),
-            (_, Err(error)) => return Err(error.to_string()),
-        };
-        Ok(Some(KeyFile { path: path.to_owned(), public, secret }))
-    }
-
-    /// Returns the private key; asks for the passphrase when it needs one.
-    fn unlock(&mut self, config: &Config) -> Result<&PrivateKey, Unsigned> {
-        if let Secret::Locked(text) = &self.secret {
-            let mut again = "";
-            let mut left = config.prompts;
-            let key = loop {
-                if left == 0 {
-                    return Err(Unsigned::Skip("wrong passphrase".to_owned()));
-                }
-                left -= 1;
-                let prompt = format!("{again}passphrase for key '{}': ", self.path.display());
-                let passphrase = passphrase(config, &prompt)?;
-                // Whatever a wrong one makes of the bytes, it is a wrong one: the errors differ by format.
-                match decode_secret_key(text, Some(&passphrase)) {
-                    Ok(key) => break key,
-                    Err(_) => again = "wrong passphrase; ",
-                }
-            };
-            self.secret = Secret::Open(Box::new(key));
-        }
-        match &self.secret {
-            Secret::Open(key) => Ok(key),
-            _ => Err(Unsigned::Skip("there is no private half".to_owned())),
-        }
-    }
-}
-
-/// Asks for a passphrase, as ssh does (ssh(1), SSH_ASKPASS).
-fn passphrase(config: &Config, prompt: &str) -> Result<String, Unsigned> {
-    let skip = |why: &str| Unsigned::Skip(format!("it needs a passphrase, {why}"));
-    if config.batch {
-        return Err(skip("and ssh_config sets BatchMode"));
-    }
-    let askpass = settings::env("SSH_ASKPASS");
-    let require = settings::env("SSH_ASKPASS_REQUIRE").unwrap_or_default();
-    let display = settings::env("DISPLAY").or_else(|| settings::env("WAYLAND_DISPLAY")).is_some();
-    let first = require == "force" || (require == "prefer" && display);
-    if !first && let Some(typed) = ui::ask(prompt, true).map_err(Unsigned::Stop)? {
-        return Ok(typed);
-    }
-    match askpass {
-        Some(program) if first || (display && require != "never") => {
-            let call = Call::new("sh").args(["-c", "exec \"$0\" \"$1\""]).arg(program).arg(prompt);
-            let answer = call.stdout().map_err(|error| Unsigned::Skip(error.to_string()))?;
-            let answer = String::from_utf8(answer).map_err(|_| skip("and SSH_ASKPASS gave none"))?;
-            Ok(answer.trim_end_matches(['\r', '\n']).to_owned())
-        }
-        _ => Err(skip("and there is no terminal to ask on: use an agent (ssh-add), or SSH_ASKPASS")),
-    }
-}
-
-/// Why there is no signature.
-enum Unsigned {
-    /// This key cannot be used; another may.
-    Skip(String),
-    /// Nothing else is to be tried.
-    Stop(Error),
-    /// The connection is gone.
-    Lost,
-}
-
-impl From<SendError> for Unsigned {
-    fn from(_: SendError) -> Self {
-        Unsigned::Lost
-    }
-}
-
 /// Signs with a key, wherever it is.
 struct Pen<'a> {
     key: &'a mut Key,
@@ -383,10 +262,7 @@ impl russh::Signer for Pen<'_> {
         data: Vec<u8>,
     ) -> Result<Vec<u8>, Unsigned> {
         match (&mut *self.key, &mut self.agent) {
-            (Key::File(file), _) => {
-                let key = file.unlock(self.config)?;
-                sign(key, hash, data).map_err(|error| Unsigned::Skip(error.to_string()))
-            }
+            (Key::File(file), _) => file.sign(self.config, hash, data),
             (Key::Agent(identity), Some(agent)) => {
                 let signed = self.asking.during(agent.sign_request(identity, hash, data)).await;
                 signed.map_err(|error| Unsigned::Skip(format!("the agent does not sign: {error}")))
@@ -394,15 +270,4 @@ impl russh::Signer for Pen<'_> {
             (Key::Agent(_), None) => Err(Unsigned::Skip("the agent is gone".to_owned())),
         }
     }
-}
-
-/// Appends a signature to what was signed, as the protocol wants it (RFC 4252, section 7).
-fn sign(key: &PrivateKey, hash: Option<HashAlg>, mut data: Vec<u8>) -> Result<Vec<u8>, russh::keys::Error> {
-    let signature = match key.key_data() {
-        KeypairData::Rsa(key) => (key, hash).try_sign(&data),
-        key => key.try_sign(&data),
-    };
-    let signature = signature.map_err(russh::keys::ssh_key::Error::from)?;
-    signature.encode_prefixed(&mut data)?;
-    Ok(data)
 }

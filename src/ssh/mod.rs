@@ -7,7 +7,11 @@ mod auth;
 mod channel;
 mod config;
 mod connection;
+mod destination;
+mod handler;
 mod host_key;
+mod key_file;
+mod known_hosts;
 mod proxy;
 mod spool;
 #[cfg(test)]
@@ -24,8 +28,8 @@ use crate::error::{Error, Result};
 use crate::interrupt;
 
 pub use channel::{Call, Exit, Running, into_error};
-pub use config::Destination;
 use connection::{Session, interrupted};
+pub use destination::Destination;
 
 /// A connection to a guest.
 pub struct Connection {

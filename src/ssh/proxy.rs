@@ -9,7 +9,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
 
 use super::config::Config;
-use super::connection::{Failure, Session};
+use super::connection::Session;
+use super::handler::{Failure, reason};
 use super::transport;
 use crate::error::{Error, Result};
 use crate::process::Peer;
@@ -70,7 +71,7 @@ pub async fn dial(config: &Config, jump: Option<&Session>) -> Result<Link, Failu
     if let Some(jump) = jump {
         let channel = jump.handle().channel_open_direct_tcpip(&config.host, config.port.into(), "127.0.0.1", 0).await;
         let channel = channel.map_err(|error| {
-            let why = jump.lost().unwrap_or_else(|| super::connection::reason(&error));
+            let why = jump.lost().unwrap_or_else(|| reason(&error));
             Failure::Ours(Error::unreachable(format!(
                 "cannot reach {} through '{}': {why}",
                 config.shown(),

@@ -16,7 +16,7 @@ use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use tokio::time::timeout;
 
 use super::config::{Config, Family};
-use super::host_key::KnownHosts;
+use super::known_hosts::KnownHosts;
 use crate::error::{Error, Result};
 
 /// Each list holds what is safe and fast first; what ssh_config does not allow is left out.
