@@ -94,16 +94,16 @@ guest_test!(a_host_key_that_is_not_known_is_refused_with_the_way_to_trust_it, |g
     fs::write(&key, known.split_once(' ').unwrap().1).unwrap();
     let ran = reach(&host);
     let known = known.trim();
-    let file = guest.path("known_hosts").display().to_string();
     let expected = format!(
         "error: cannot trust guest 'dev' (127.0.0.1 port {port}): its host key is not known\n\
          hint: it shows ED25519 {}\n\
-         hint: compare that with the guest's own console, then: echo '{known}' >>'{file}'\n",
+         hint: compare that with the guest's own console, then: echo '{known}' >>'<guest>/known_hosts'\n",
         fingerprint(&key),
     );
     assert_eq!(ran, Ran { code: Some(3), stdout: String::new(), stderr: expected });
 
     let (_, advice) = ran.stderr.split_once("then: ").unwrap();
+    let advice = advice.replace("<guest>", guest.path("").to_str().unwrap());
     assert!(Command::new("sh").arg("-c").arg(advice).status().unwrap().success());
     assert_eq!(reach(&host), reached());
 });
@@ -114,7 +114,6 @@ fn a_host_key_that_has_changed_is_refused_with_both_fingerprints() {
     let host = prepared(&guest);
     let port = guest.address().port();
     guest.change_host_key();
-    let file = guest.path("known_hosts").display().to_string();
     for strict in ["yes", "accept-new", "ask"] {
         configure(&guest, &format!("StrictHostKeyChecking {strict}"));
         let ran = reach(&host);
@@ -125,8 +124,12 @@ fn a_host_key_that_has_changed_is_refused_with_both_fingerprints() {
             format!("error: cannot trust guest 'dev' (127.0.0.1 port {port}): its host key has changed")
         );
         assert!(lines[1].starts_with("hint: it shows ED25519 SHA256:"), "{}", ran.stderr);
-        assert!(lines[2].starts_with(&format!("hint: known in {file}:1 is ED25519 SHA256:")), "{}", ran.stderr);
-        assert!(lines[4].ends_with(&format!(": ssh-keygen -f '{file}' -R '[127.0.0.1]:{port}'")), "{}", ran.stderr);
+        assert!(lines[2].starts_with("hint: known in <guest>/known_hosts:1 is ED25519 SHA256:"), "{}", ran.stderr);
+        assert!(
+            lines[4].ends_with(&format!(": ssh-keygen -f '<guest>/known_hosts' -R '[127.0.0.1]:{port}'")),
+            "{}",
+            ran.stderr
+        );
     }
     configure(&guest, "StrictHostKeyChecking no");
     let ran = reach(&host);
@@ -217,11 +220,7 @@ fn a_passphrase_is_asked_for_when_the_guest_wants_the_key() {
         let key = key.display();
         let ran = reach(&host);
         assert_eq!(ran.code, Some(3));
-        assert!(
-            ran.stderr.contains(&format!("hint: skipped '{key}': it needs a passphrase, and there is no terminal")),
-            "{}",
-            ran.stderr
-        );
+        assert!(ran.stderr.contains("': it needs a passphrase, and there is no terminal to ask on"), "{}", ran.stderr);
         let prompt = format!("passphrase for key '{key}': ");
         let (code, seen) = on_a_terminal(&host, &[(&prompt, "wrong\n"), (&prompt, "secret\n")]);
         assert_eq!(code, Some(0), "{seen}");
@@ -304,16 +303,12 @@ guest_test!(a_key_that_is_not_let_in_is_named, |guest| {
     let lines: Vec<_> = ran.stderr.lines().collect();
     assert!(lines[0].starts_with("error: guest 'dev' (127.0.0.1 port "), "{}", ran.stderr);
     assert!(lines[0].ends_with("' in"), "{}", ran.stderr);
-    let shown = format!("hint: offered ED25519 {} ('{}')", fingerprint(&stranger), stranger.display());
+    let shown = format!("hint: offered ED25519 {} ('<guest>/stranger')", fingerprint(&stranger));
     assert_eq!(lines[1..], [shown.as_str(), "hint: let one of your keys in: ssh-copy-id dev"]);
 
     crate::support::set_mode(&stranger, 0o644);
     let ran = reach(&host);
-    assert!(
-        ran.stderr.contains(&format!("others can read it: chmod 600 '{}'\n", stranger.display())),
-        "{}",
-        ran.stderr
-    );
+    assert!(ran.stderr.contains("others can read it: chmod 600 '<guest>/stranger'\n"), "{}", ran.stderr);
 });
 
 #[test]
@@ -420,12 +415,10 @@ fn a_wrong_ssh_config_is_an_error_as_it_is_for_ssh() {
     let host = prepared(&guest);
     configure(&guest, "NoSuchOption yes");
     let ran = reach(&host);
-    let file = guest.ssh_config().display().to_string();
-    let stderr = format!(
-        "error: cannot look up 'dev': ssh -G failed (exit 255): {file}: line 1: Bad configuration option: nosuchoption\n\
-         {file}: terminating, 1 bad configuration options\n"
-    );
-    assert_eq!(ran, Ran { code: Some(3), stdout: String::new(), stderr });
+    let stderr = "error: cannot look up 'dev': ssh -G failed (exit 255): \
+                  <guest>/ssh_config: line 1: Bad configuration option: nosuchoption\n\
+                  <guest>/ssh_config: terminating, 1 bad configuration options\n";
+    assert_eq!(ran, Ran { code: Some(3), stdout: String::new(), stderr: stderr.to_owned() });
 }
 
 #[test]
