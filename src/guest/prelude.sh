@@ -6,7 +6,7 @@
 # Exit codes (guest/script.rs turns them into error kinds):
 #   81 no git            82 git too old         83 no workspace       84 unknown base
 #   85 unreadable files  86 no room for temporary files               87 the path is taken
-#   88 upload damaged    89 files keep changing                       90 git failed
+#   88 upload damaged    89 files keep changing   90 git failed       99 not the SSH user's repository
 
 # $1 - exit code
 # $2 - message, without a full stop
@@ -23,20 +23,43 @@ gb_end() {
 	trap - EXIT
 	# Nor may a step that fails: the watcher may be gone already.
 	set +e
+	gb_status=$1
+	case $gb_status in
+	0 | 8[1-8] | 9[1-9] | 129 | 1[34]?) ;;
+	*)
+		test -z "$gb_own" || has_room "$gb_dir" || {
+			printf '%s\n' "no space left in '${TMPDIR:-/tmp}'" >&2
+			gb_status=86
+		}
+		;;
+	esac
 	test -z "$gb_watcher" || kill "$gb_watcher" 2>/dev/null
 	# A git that was killed with us may be writing its last file.
 	test -z "$gb_own" || rm -rf -- "$gb_dir" 2>/dev/null || {
 		sleep 1
 		rm -rf -- "$gb_dir"
 	}
-	test -z "$gb_undo" || "$gb_undo"
-	exit "$1"
+	test -z "$gb_undo" || "$gb_undo" 2>/dev/null || {
+		sleep 1
+		"$gb_undo"
+	}
+	exit "$gb_status"
+}
+
+# Tells whether a folder takes another 256 KiB.
+# $1 - the folder
+has_room() {
+	gb_full=0
+	dd if=/dev/zero of="$1/git-banger.room" bs=65536 count=4 2>/dev/null || gb_full=$?
+	rm -f -- "$1/git-banger.room"
+	return "$gb_full"
 }
 
 # Makes the temporary folder, sets every way to leave, and goes to the home folder; for scripts that need no git.
 # $1 - nonce, from the host: no mktemp, so no moment between making the folder and knowing its name
 enter() {
-	gb_nonce=$1 gb_dir=${TMPDIR:-/tmp}/git-banger.$1 gb_watcher='' gb_own='' gb_undo='' gb_umask=$(umask)
+	gb_nonce=$1 gb_dir=${TMPDIR:-/tmp}/git-banger.$1 gb_watcher='' gb_own='' gb_undo='' gb_switches=''
+	gb_umask=$(umask)
 	set -eu
 	trap 'gb_end $?' EXIT
 	# dash and busybox skip the EXIT trap on a signal; a plain 'exit n' here would skip a trap that is running.
@@ -98,12 +121,11 @@ lease() {
 # Runs git with everything off that the configuration could do behind our back.
 plain_git() {
 	# fsmonitor and the hooks would run programs; a split index would be written beside the real one; a safecrlf that
-	# dies and a low bigFileThreshold would each change what a snapshot is. What is made here need not survive a power
-	# cut. git-lfs puts new content where it is told to.
-	git -c core.fsmonitor=false -c core.splitIndex=false -c core.hooksPath=/dev/null -c core.safecrlf=false \
-		-c core.bigFileThreshold=1m -c core.compression=1 -c pack.compression=1 -c pack.packSizeLimit=0 \
-		-c pack.windowMemory=64m -c core.sparseCheckout=false -c index.sparse=false -c core.untrackedCache=false \
-		-c index.skipHash=true -c core.quotePath=false -c core.fsync=none -c diff.suppressBlankEmpty=false \
+	# dies and a low bigFileThreshold would each change what a snapshot is. git-lfs puts new content where it is told to.
+	# shellcheck disable=SC2086 # one word a switch
+	git $gb_switches -c core.fsmonitor=false -c core.splitIndex=false -c core.hooksPath=/dev/null -c core.safecrlf=false \
+		-c core.bigFileThreshold=1m -c pack.packSizeLimit=0 -c pack.windowMemory=64m -c core.sparseCheckout=false \
+		-c index.sparse=false -c core.untrackedCache=false -c core.quotePath=false -c diff.suppressBlankEmpty=false \
 		-c diff.renameLimit=0 -c filter.lfs.required=false -c "lfs.storage=$gb_dir/lfs" \
 		-c advice.addEmbeddedRepo=false -c advice.addIgnoredFile=false "$@"
 }

@@ -16,18 +16,21 @@
 # stdout: a marker line with the nonce; 'path' and where the workspace is; an empty line; an end marker with the nonce
 main() {
 	begin "$1"
+	# The files get the modes that the user's own would.
+	umask "$gb_umask"
 	from_home "$2"
 	take_place "$2"
 	case $7 in
-	sha1) git init -q . ;;
+	# git before 2.29 knows no other, nor the switch.
+	sha1) git -c init.defaultObjectFormat=sha1 init -q . ;;
 	*) git init -q --object-format="$7" . ;;
-	esac || die 90 "cannot make a repository in '$2'"
+	esac || failed 90 "cannot make a repository in '$2'"
 	if test -n "${10}"
 	then
 		# shellcheck disable=SC2086 # one word a commit
 		printf '%s\n' ${10} >.git/shallow
 	fi
-	plain_git index-pack --stdin >/dev/null || die 88 "the upload did not arrive whole"
+	plain_git index-pack --stdin >/dev/null || failed 88 "the upload did not arrive whole"
 	lease
 	set_identity user.name "$8"
 	set_identity user.email "$9"
@@ -40,7 +43,7 @@ main() {
 	then
 		plain_git update-ref --no-deref -m 'git-banger: prepare' HEAD "$4"
 	else
-		git symbolic-ref HEAD "$3"
+		plain_git symbolic-ref HEAD "$3"
 		test -n "$5" || plain_git update-ref -m 'git-banger: prepare' "$3" "$4"
 	fi
 	# Else a clean-up of the repository would take what the host shipped beside the head.
@@ -48,31 +51,47 @@ main() {
 	plain_git update-ref refs/banger/baseline "$6"
 	# First all files as the host has them, then the index as the head has it: the edits are uncommitted again, and
 	# the index knows the files' times, so that the first export is fast.
-	plain_git read-tree -m -u "$6" || die 90 "cannot write the files to '$2'"
+	plain_git read-tree -m -u "$6" || failed 90 "cannot write the files to '$2'"
+	# git reads again what was written in the same second as the index: for thousands of files a second is well spent.
+	test "$(wc -c <.git/index)" -lt 500000 || sleep 1
 	plain_git read-tree -m "$4"
 	plain_git update-index -q --refresh || :
-	gb_undo=
 	printf 'git-banger 1 %s\npath %s\n\n' "$gb_nonce" "$(pwd)"
 	printf '\ngit-banger end %s\n' "$gb_nonce"
+	# Last: the host believes in the workspace when it sees exit status 0.
+	gb_undo=
+}
+
+# Ends the script for want of space, or else as said.
+# $1 - exit code
+# $2 - message
+failed() {
+	has_room . || die 86 "no space left for the workspace"
+	die "$1" "$2"
 }
 
 # Makes and enters the folder of the workspace.
 # $1 - its name, for messages
 take_place() {
-	made=''
+	top='' made=''
 	if test ! -e "$gb_path" && test ! -h "$gb_path"
 	then
 		case $gb_path in
-		*/*) mkdir -p -- "${gb_path%/*}/" || die 83 "cannot make the folder of '$1'" ;;
+		/*) ;;
+		*) gb_path=$PWD/${gb_path#./} ;;
 		esac
-		mkdir -- "$gb_path" || die 83 "cannot make '$1'"
-		made=1
+		mkdir -p -- "${gb_path%/*}/" || die 83 "cannot make the folder of '$1'"
+		# Before it is made: a cut may come at any moment.
+		made=$gb_path gb_undo=leave_place
+		mkdir -- "$gb_path" || {
+			made=''
+			die 83 "cannot make '$1'"
+		}
 	fi
 	cd -- "$gb_path" 2>/dev/null || die 87 "'$1' is in the way: it is not a folder, or cannot be entered"
 	test -n "$made" || is_empty || die 87 "'$1' is not empty"
 	test -w . || die 83 "cannot write to '$1'"
-	top=$(pwd)
-	gb_undo=leave_place
+	top=$(pwd) gb_undo=leave_place
 }
 
 # Tells whether this folder is empty.
@@ -85,12 +104,11 @@ is_empty() {
 
 # Takes away a workspace that did not become whole; what was there before was an empty folder at most.
 leave_place() {
-	cd -- "$top" || return 0
-	rm -rf -- * .[!.]* ..?*
-	test -z "$made" || {
-		cd ..
-		rmdir -- "$top"
-	}
+	test -z "$top" || {
+		cd -- "$top" && rm -rf -- * .[!.]* ..?*
+	} || return 1
+	cd /
+	test -z "$made" || test ! -d "$made" || rmdir -- "$made"
 }
 
 # Gives the worker the host user's identity, unless the guest has its own.

@@ -60,6 +60,8 @@ real_git() (
 # Makes the throw-away index and the quarantine: from here on git sees only that index, and puts new objects only into
 # the quarantine.
 quarantine() {
+	# It need be neither small nor checked, nor survive a power cut.
+	gb_switches='-c core.compression=1 -c pack.compression=1 -c core.fsync=none -c index.skipHash=true'
 	mkdir -- "$gb_dir/objects"
 	: >"$gb_dir/notes"
 	gb_git=$gitdir

@@ -800,3 +800,172 @@ fn odd_names_come_through() {
         assert_eq!(exported.header["tree"], place.plain_tree(), "{shell:?}");
     }
 }
+
+/// What the host would ship from `w`: the words after the path, and the pack.
+struct Shipped {
+    words: Vec<String>,
+    pack: Vec<u8>,
+}
+
+impl Place {
+    /// Takes HEAD and the edits of tracked files, as a commit on top of it.
+    fn ship(&self, branch: &str, limits: &[&str]) -> Shipped {
+        self.sh("rm -rf ../ship; cp -a . ../ship; cd ../ship; git add -u; git commit -qm baseline");
+        let baseline = self.git_in("ship", &["rev-parse", "HEAD"]);
+        let unborn = self.git_in("ship", &["rev-list", "--count", "HEAD"]) == "1";
+        let head = if unborn {
+            let tree = self.git_in("ship", &["hash-object", "-w", "-t", "tree", "/dev/null"]);
+            self.git_in("ship", &["commit-tree", "-m", "empty", &tree])
+        } else {
+            self.git_in("ship", &["rev-parse", "HEAD^"])
+        };
+        let format = self.git_in("ship", &["rev-parse", "--show-object-format"]);
+        let list = format!("printf '%s\\n' {head} {baseline} {} >../revs", limits.join(" "));
+        self.sh(&list);
+        let text = "git pack-objects -q --revs --shallow --stdout <../revs";
+        let shallow = if limits.is_empty() { String::new() } else { head.clone() };
+        if !limits.is_empty() {
+            fs::write(self.path("ship/.git/shallow"), format!("{head}\n")).unwrap();
+        }
+        let output = self.command("sh").current_dir(self.path("ship")).args(["-c", text]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let unborn = if unborn { "1" } else { "" };
+        let words = [branch, &head, unborn, &baseline, &format, "Host User", "host@example.org", &shallow];
+        Shipped { words: words.map(str::to_owned).to_vec(), pack: output.stdout }
+    }
+
+    fn prepare_script(&self, path: &str, shipped: &Shipped) -> Vec<u8> {
+        let mut words = vec![path];
+        words.extend(shipped.words.iter().map(String::as_str));
+        script(&["prelude.sh", "prepare.sh"], &words)
+    }
+}
+
+#[test]
+fn a_prepared_workspace_is_what_was_shipped() {
+    for (shell, format) in SHELLS.iter().zip(["sha1", "sha256", "sha1"]) {
+        let place = Place::new();
+        place.sh(&format!("rm -rf .git; git init -q -b main --object-format={format}; mkdir d; ln -s d/e link
+            printf 'a\\r\\n' >crlf; for f in a b c d/e; do echo $f >$f; done; chmod +x b; git add .; git commit -qm first
+            echo x >>a; git commit -qam second; echo y >>a; rm c; chmod +x d/e; ln -sf b link; echo u >untracked"));
+        fs::write(place.path("home/.gitconfig"), "[core]\n\tautocrlf = true\n[init]\n\tdefaultObjectFormat = sha256\n")
+            .unwrap();
+        let shipped = place.ship("refs/heads/work", &[]);
+        let script = place.prepare_script("~/deep/er/work space", &shipped);
+        let output = place.run(shell, &[], &script, &shipped.pack);
+        assert!(output.status.success(), "{shell:?}: {}", String::from_utf8_lossy(&output.stderr));
+        let at = place.path("home/deep/er/work space");
+        let said = String::from_utf8(output.stdout).unwrap();
+        let expected = format!("git-banger 1 {NONCE}\npath {}\n\n\ngit-banger end {NONCE}\n", at.to_str().unwrap());
+        assert_eq!(said, expected, "{shell:?}");
+        let workspace = "home/deep/er/work space";
+        assert_eq!(place.git_in(workspace, &["symbolic-ref", "HEAD"]), "refs/heads/work");
+        assert_eq!(place.git_in(workspace, &["rev-parse", "HEAD"]), shipped.words[1]);
+        assert_eq!(place.git_in(workspace, &["rev-list", "--count", "HEAD"]), "2");
+        let status = place.git_in(workspace, &["status", "--porcelain"]);
+        assert_eq!(status, " M a\n D c\n M d/e\n M link", "{shell:?}");
+        assert_eq!(place.git_in(workspace, &["config", "user.name"]), "Host User");
+        assert_eq!(fs::read(at.join("crlf")).unwrap(), b"a\r\n");
+        assert_eq!(fs::read_link(at.join("link")).unwrap(), Path::new("b"));
+        for (name, mode) in
+            [("a", 0o100644), ("b", 0o100755), ("d/e", 0o100755), ("d", 0o040755), (".git/HEAD", 0o100644)]
+        {
+            assert_eq!(fs::metadata(at.join(name)).unwrap().mode(), mode, "{shell:?}: {name}");
+        }
+        place.git_in(workspace, &["fsck", "--strict"]);
+        place.no_leftovers();
+        // Nothing was done there yet, so the snapshot is the baseline.
+        let baseline = format!("{}^{{tree}}", shipped.words[3]);
+        let words = [at.to_str().unwrap(), "HEAD", "patch", "", &shipped.words[1], &shipped.words[3], ""];
+        let before = fingerprint(&at);
+        let exported = Exported::parse(&place.run(shell, &[], &export_script(&words), b"").stdout);
+        assert_eq!(fingerprint(&at), before);
+        assert_eq!(exported.header["tree"], place.git_in("ship", &["rev-parse", &baseline]), "{shell:?}");
+        assert_eq!(exported.header["since"], "0");
+    }
+}
+
+#[test]
+fn prepare_takes_a_head_without_commits_or_branch_or_history() {
+    for shell in SHELLS {
+        let place = Place::new();
+        place.sh("echo a >a; git add a; mkdir ../home/empty");
+        let shipped = place.ship("refs/heads/main", &[]);
+        let output = place.run(shell, &[], &place.prepare_script("empty", &shipped), &shipped.pack);
+        assert!(output.status.success(), "{shell:?}: {}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(place.git_in("home/empty", &["status", "--porcelain"]), "?? a", "{shell:?}");
+        let place = Place::worked_in();
+        let head = place.git(&["rev-parse", "HEAD"]);
+        let parent = place.git(&["rev-parse", "HEAD^"]);
+        let shipped = place.ship("", &[&format!("^{parent}"), &format!("'--shallow {head}'")]);
+        let output = place.run(shell, &[], &place.prepare_script("new", &shipped), &shipped.pack);
+        assert!(output.status.success(), "{shell:?}: {}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(place.git_in("home/new", &["rev-parse", "HEAD"]), head);
+        assert!(fs::read_to_string(place.path("home/new/.git/HEAD")).unwrap().starts_with(&head));
+        assert_eq!(place.git_in("home/new", &["rev-list", "--count", "HEAD"]), "1", "{shell:?}");
+        place.git_in("home/new", &["fsck"]);
+    }
+}
+
+#[test]
+fn prepare_refuses_a_path_that_is_taken_and_changes_nothing_there() {
+    for shell in SHELLS {
+        let place = Place::worked_in();
+        let shipped = place.ship("refs/heads/main", &[]);
+        place.sh("cd ../home; mkdir dotted; echo x >dotted/.x; echo file >file; ln -s nowhere dangling");
+        let before = fingerprint(&place.path("home"));
+        for path in [place.path("w").to_str().unwrap(), "~/dotted", "~/file", "dangling"] {
+            let output = place.run(shell, &[], &place.prepare_script(path, &shipped), &shipped.pack);
+            assert_eq!(output.status.code(), Some(87), "{shell:?} {path}");
+            assert!(output.stdout.is_empty() && !output.stderr.is_empty());
+        }
+        assert_eq!(fingerprint(&place.path("home")), before, "{shell:?}");
+        place.no_leftovers();
+    }
+}
+
+#[test]
+fn a_prepare_that_is_cut_leaves_nothing_behind() {
+    let place = Place::worked_in();
+    place.sh("for i in $(seq 200); do echo $i >many$i; done; git add .");
+    let shipped = place.ship("refs/heads/main", &[]);
+    fs::create_dir(place.path("home/empty")).unwrap();
+    for shell in SHELLS {
+        for path in ["new/workspace", "empty"] {
+            let script = place.prepare_script(path, &shipped);
+            let clean = |case: &str| {
+                let at = place.path("home").join(path);
+                let left = fs::read_dir(&at).map(Iterator::count);
+                assert!(
+                    left.as_ref().map_or(path != "empty", |&left| left == 0 && path == "empty"),
+                    "{shell:?} {case}: {left:?}"
+                );
+                place.no_leftovers();
+            };
+            let length = shipped.pack.len();
+            for cut in [0, 1, 11, 12, 13, length / 2, length - 21, length - 20, length - 1] {
+                let mut child = place.start(shell, &[], &script);
+                child.stdin.take().unwrap().write_all(&shipped.pack[..cut]).unwrap();
+                let output = child.wait_with_output().unwrap();
+                assert_eq!(output.status.code(), Some(88), "{shell:?} cut at {cut}");
+                assert!(output.stdout.is_empty());
+                clean(&format!("cut at {cut}"));
+            }
+            for round in 0..20 {
+                let mut child = place.start(shell, &[], &script);
+                let mut stdin = child.stdin.take().unwrap();
+                let _ = stdin.write_all(&shipped.pack);
+                std::thread::sleep(Duration::from_millis(2 * round));
+                let group = format!("-{}", child.id());
+                let signal = ["TERM", "HUP", "INT", "PIPE"][round as usize % 4];
+                let _ = Command::new("kill").args(["-s", signal, "--", &group]).stderr(Stdio::null()).status();
+                let output = child.wait_with_output().unwrap();
+                if output.status.success() {
+                    fs::remove_dir_all(place.path("home").join(path)).unwrap();
+                    let _ = path == "empty" && fs::create_dir(place.path("home/empty")).is_ok();
+                }
+                clean(&format!("{signal} {output:?}"));
+            }
+        }
+    }
+}
