@@ -63,12 +63,16 @@ pub fn recover(repo: &Repo) -> Result<()> {
 pub fn plan<'a>(
     repo: &'a Repo,
     vm: &'a str,
-    ours: Ours,
+    mut ours: Ours,
     snapshot: &'a Snapshot,
     pathspecs: &[OsString],
     how: How,
 ) -> Result<Plan<'a>> {
     let base = merge::agreed(repo, vm, snapshot)?;
+    // jj keeps track of whatever landed, ignored or not.
+    if !repo.is_jj() {
+        ours.tree = merge::with_ignored(repo, &base, &ours.tree)?;
+    }
     let theirs = merge::narrowed(repo, &base, &snapshot.tree, pathspecs)?;
     let (result, conflicts) = match merge::merge(&repo.git, &base, &ours.tree, &theirs)? {
         Merged::Clean(tree) => (tree, Vec::new()),

@@ -88,6 +88,32 @@ pub fn agreed(repo: &Repo, vm: &str, snapshot: &Snapshot) -> Result<Oid> {
     }
 }
 
+/// Returns `ours` with those files of `base` that are on disk, but not among the host's: they came past a `.gitignore`,
+/// as the worker had added them, and no look at the host's files shows them again. All three are trees.
+///
+/// # Errors
+/// When one of them cannot be read.
+pub fn with_ignored(repo: &Repo, base: &Oid, ours: &Oid) -> Result<Oid> {
+    let top = repo.top()?;
+    let is_there = |path: &[u8]| {
+        let file = super::on_disk(top, path);
+        let mut folders = file.ancestors().skip(1).take_while(|folder| *folder != top);
+        folders.all(|folder| folder.symlink_metadata().is_ok_and(|folder| folder.is_dir()))
+            && file.symlink_metadata().is_ok_and(|file| file.is_file() || file.is_symlink())
+    };
+    let lost = repo.diff(ours, base, false, &[])?;
+    let lost = lost.iter().filter(|change| change.status == 'A' && !change.is_submodule() && is_there(&change.path));
+    let paths: Vec<u8> = lost.flat_map(|change| [&change.path, b"\0".as_slice()].concat()).collect();
+    if paths.is_empty() {
+        return Ok(ours.clone());
+    }
+    let folder = repo.temporary_folder()?;
+    let git = repo.git.with_index(folder.path().join("index"));
+    git.call(["read-tree", ours.as_str()]).stdout()?;
+    git.call(["update-index", "-z", "--add", "--stdin"]).input(paths).stdout()?;
+    git.oid(["write-tree"])
+}
+
 /// Returns the tree of a commit.
 pub fn tree_of(repo: &Repo, commit: &Oid) -> Result<Oid> {
     repo.git.oid(["rev-parse", "-q", "--verify", &format!("{commit}^{{tree}}")])

@@ -74,3 +74,19 @@ guest_test!(a_fetch_between_two_pulls_is_not_taken_for_a_landing, |guest| {
     host.stdout(&["pull", VM, "-n"]);
     assert_eq!(host.run(&SINCE), ran(0, "M\ta\n", &landed("1 changed file")));
 });
+
+guest_test!(a_file_that_came_past_gitignore_is_followed_like_any_other, |guest| {
+    let host = Host::new(guest);
+    host.prepare();
+    guest.write("x.o", lines("x"));
+    guest.git(&["add", "-f", "x.o"]);
+    assert_eq!(host.run(&SINCE), ran(0, "A\tx.o\n", &landed("1 changed file")));
+    host.write("x.o", edited("x", 10));
+    guest.write("x.o", edited("x", 1));
+    assert_eq!(host.run(&SINCE), ran(0, "M\tx.o\n", &landed("1 changed file")));
+    assert_eq!(host.read("x.o"), edited("x", 10).replace("x 1\n", "x 1 edited\n"));
+    host.write("x.o", edited("x", 1));
+    guest.git(&["rm", "-q", "-f", "x.o"]);
+    assert_eq!(host.run(&SINCE), ran(0, "D\tx.o\n", &landed("1 changed file")));
+    assert!(!host.file("x.o").exists());
+});
