@@ -196,6 +196,34 @@ pub fn data_stream(from: &mut dyn io::Read) -> Result<()> {
     }
 }
 
+/// Where a part of a stream goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Port {
+    /// stdout
+    Out,
+    /// stderr
+    Err,
+}
+
+/// Writes a part of a stream at once, as it is or made harmless as [`data_stream`] does; false when nobody reads it any
+/// more.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn pass_on(bytes: &[u8], to: Port) -> Result<bool> {
+    let (out, err) = (io::stdout(), io::stderr());
+    let (terminal, mut writer): (bool, Box<dyn Write>) = match to {
+        Port::Out => (out.is_terminal(), Box::new(out.lock())),
+        Port::Err => (err.is_terminal(), Box::new(err.lock())),
+    };
+    let text = if terminal { sanitise(bytes, Keep::Lines).into_bytes() } else { bytes.to_vec() };
+    match writer.write_all(&text).and_then(|()| writer.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Error::refused("cannot write what the guest sends").source(error)),
+        Ok(()) => Ok(true),
+    }
+}
+
 /// Which control characters [`sanitise`] lets through.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Keep {
