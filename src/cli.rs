@@ -5,6 +5,10 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
+mod session;
+
+pub use session::*;
+
 /// Bring work out of a VM, straight into the repository you stand in
 #[derive(Debug, Parser)]
 #[command(name = "git-banger", version, max_term_width = 100, arg_required_else_help = true)]
@@ -54,6 +58,9 @@ pub enum Command {
     Export(Export),
     Fetch(Fetch),
     Pull(Pull),
+    Send(Send),
+    #[command(subcommand)]
+    Session(Session),
     Rev(Rev),
     #[command(subcommand)]
     Vm(Vm),

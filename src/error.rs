@@ -22,6 +22,8 @@ pub enum Kind {
     Incapable,
     /// What arrived did not verify.
     Unverified,
+    /// Sent, but whether it was delivered, or how much of it, is not known.
+    Unconfirmed,
     /// A bug of ours.
     Bug,
     /// Interrupted by the user.
@@ -37,6 +39,7 @@ impl Kind {
             Kind::Unreachable => 3,
             Kind::Incapable => 4,
             Kind::Unverified => 5,
+            Kind::Unconfirmed => 6,
             Kind::Bug => 70,
             Kind::Interrupted => 130,
         }
@@ -81,6 +84,11 @@ impl Error {
     /// Makes an error of [`Kind::Unverified`].
     pub fn unverified(message: impl Into<String>) -> Self {
         Self::new(Kind::Unverified, message)
+    }
+
+    /// Makes an error of [`Kind::Unconfirmed`].
+    pub fn unconfirmed(message: impl Into<String>) -> Self {
+        Self::new(Kind::Unconfirmed, message)
     }
 
     /// Makes an error of [`Kind::Bug`].

@@ -20,7 +20,7 @@ fn main() -> ExitCode {
         Err(answer) => return ui::answer(&answer),
     };
     match commands::run(cli) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             ui::error(&error);
             ExitCode::from(error.kind().code())

@@ -76,7 +76,7 @@ impl State {
             (_, "base_commit" | "base") => arg.add(self.live(State::bases)),
             (_, "rev") => arg.add(self.live(State::records)),
             (_, "dir") => arg.value_hint(ValueHint::DirPath),
-            (_, "output" | "ssh_config" | "pathspecs") => arg.value_hint(ValueHint::AnyPath),
+            (_, "output" | "file" | "ssh_config" | "pathspecs") => arg.value_hint(ValueHint::AnyPath),
             _ => arg,
         });
         command.mut_subcommands(|command| self.known_to(command))

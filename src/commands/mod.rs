@@ -8,8 +8,12 @@ mod prepare;
 mod pull;
 mod report;
 mod rev;
+mod send;
+mod session;
 mod setup;
 mod vm;
+
+use std::process::ExitCode;
 
 use crate::cli::{Cli, Color, Command, Global};
 use crate::error::Result;
@@ -20,7 +24,7 @@ use crate::ui::{self, Voice};
 ///
 /// # Errors
 /// Whatever the command cannot do.
-pub fn run(cli: Cli) -> Result<()> {
+pub fn run(cli: Cli) -> Result<ExitCode> {
     let color = cli.global.color.map(|color| match color {
         Color::Auto => anstream::ColorChoice::Auto,
         Color::Always => anstream::ColorChoice::Always,
@@ -30,14 +34,17 @@ pub fn run(cli: Cli) -> Result<()> {
     ui::init(Voice { quiet, verbosity: verbose, via_jj }, color);
     let settings = Settings::load(cli.global)?;
     match cli.command {
+        Command::Session(args) => return session::run(&args, &settings),
         Command::Prepare(args) => prepare::run(&args, &settings),
         Command::Export(args) => export::run(&args, &settings),
         Command::Fetch(args) => fetch::run(&args, &settings),
         Command::Pull(args) => pull::run(&args, &settings),
+        Command::Send(args) => send::run(&args, &settings),
         Command::Rev(args) => rev::run(&args, &settings),
         Command::Vm(args) => vm::run(&args, &settings),
         Command::Completions(args) => completions::run(&args),
         Command::Setup(args) => setup::run(&args),
         Command::Complete(args) => complete::run(&args, &settings),
-    }
+    }?;
+    Ok(ExitCode::SUCCESS)
 }

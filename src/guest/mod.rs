@@ -1,6 +1,7 @@
 //! The guest: one method a script; no git logic in Rust, no knowledge of the host's repository.
 
 mod script;
+pub mod session;
 mod stream;
 
 use std::ffi::OsString;

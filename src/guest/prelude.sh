@@ -6,7 +6,11 @@
 # Exit codes (guest/script.rs turns them into error kinds):
 #   81 no git            82 git too old         83 no workspace       84 unknown base
 #   85 unreadable files  86 no room for temporary files               87 the path is taken
-#   88 upload damaged    89 files keep changing   90 git failed       99 not the SSH user's repository
+#   88 upload damaged    89 files keep changing                       90 git failed
+#   91 refused, nothing was written                                   92 the command cannot start
+#   93 the session's name was used            94 no such session      95 the session is running
+#   96 another is attached                    97 another took over    98 some of it may have been written
+#   99 the repository belongs to another user
 
 # $1 - exit code
 # $2 - message, without a full stop

@@ -20,6 +20,57 @@ pub const EXPORT: Script = Script { name: "export", parts: &[PRELUDE, SNAPSHOT, 
 /// Makes the workspace; see the head of the file for its arguments.
 pub const PREPARE: Script = Script { name: "prepare", parts: &[PRELUDE, include_str!("prepare.sh")] };
 
+macro_rules! session {
+    ($name:literal) => {
+        Script {
+            name: concat!("session ", $name),
+            parts: &[
+                PRELUDE,
+                include_str!("session/process.sh"),
+                include_str!("session/common.sh"),
+                include_str!(concat!("session/", $name, ".sh")),
+            ],
+        }
+    };
+}
+
+/// Starts a session.
+pub const SESSION_START: Script = session!("start");
+/// Lists sessions.
+pub const SESSION_LIST: Script = session!("list");
+/// Shows logs.
+pub const SESSION_LOGS: Script = session!("logs");
+/// Waits for the end of a session.
+pub const SESSION_WAIT: Script = session!("wait");
+/// Stops a session.
+pub const SESSION_STOP: Script = session!("stop");
+/// Removes a session.
+pub const SESSION_REMOVE: Script = session!("remove");
+/// Writes a message into a FIFO.
+pub const SEND: Script = session!("send");
+
+/// Returns the script that stays in the guest beside a session's process.
+pub fn runner() -> Vec<u8> {
+    let parts = &[include_str!("session/process.sh"), include_str!("session/runner.sh")];
+    let mut text = lines(parts);
+    text.extend(b"main \"$@\"");
+    text
+}
+
+/// Returns the lines of a script, without what only its readers need.
+fn lines(parts: &[&str]) -> Vec<u8> {
+    let mut text = Vec::new();
+    for line in parts.iter().flat_map(|part| part.lines()) {
+        let line = line.trim_start_matches('\t');
+        // The guest reads the script byte by byte: comments would be a third of them.
+        if !line.is_empty() && !line.starts_with('#') {
+            text.extend(line.bytes());
+            text.push(b'\n');
+        }
+    }
+    text
+}
+
 impl Script {
     /// Returns the whole text that the guest's shell evaluates.
     ///
@@ -27,14 +78,7 @@ impl Script {
     /// braces, so that a script which was cut anywhere is a syntax error, and runs nothing.
     pub fn text(&self, args: &[&[u8]]) -> Vec<u8> {
         let mut text = b"{\n".to_vec();
-        for line in self.parts.iter().flat_map(|part| part.lines()) {
-            let line = line.trim_start_matches('\t');
-            // The guest reads the script byte by byte: comments would be a third of them.
-            if !line.is_empty() && !line.starts_with('#') {
-                text.extend(line.bytes());
-                text.push(b'\n');
-            }
-        }
+        text.extend(lines(self.parts));
         text.extend(b"main");
         for arg in args {
             text.push(b' ');
@@ -88,10 +132,21 @@ pub fn verdict(vm: &str, status: u32, stderr: &[u8]) -> Error {
             "files could not be added to the snapshot: ",
             Some("try again when the worker pauses".to_owned()),
         ),
+        91 => (Kind::Refused, "", None),
+        92 => {
+            (Kind::Incapable, "", Some("it runs without a login shell; with one: -- sh -lc 'exec COMMAND'".to_owned()))
+        }
+        93 => (Kind::Refused, "", Some("--replace takes its place, and removes its logs".to_owned())),
+        94 => (Kind::Refused, "", Some(format!("git banger session list {vm}"))),
+        95 => (Kind::Refused, "", Some(format!("stop it first: git banger session stop {vm} NAME"))),
+        96 => (Kind::Refused, "", Some("--steal takes over".to_owned())),
+        97 => (Kind::Refused, "another took over", None),
+        98 => (Kind::Unconfirmed, "", Some("--id lets a message be sent again, and be delivered once".to_owned())),
         126 | 127 => (Kind::Incapable, "the guest lacks a program: ", None),
         _ => (Kind::Incapable, "", None),
     };
     let said = match said.as_str() {
+        "" if !what.is_empty() => String::new(),
         "" => format!("the script ended with status {status} and said nothing"),
         said => said.to_owned(),
     };

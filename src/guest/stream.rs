@@ -112,6 +112,16 @@ impl<R: Read> Stream<R> {
         }
     }
 
+    /// Reads so many bytes.
+    ///
+    /// # Errors
+    /// When the connection is lost before.
+    pub fn exactly(&mut self, length: u64) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let read = (&mut self.from).take(length).read_to_end(&mut bytes).map_err(crate::ssh::into_error)?;
+        if read as u64 == length { Ok(bytes) } else { Err(damaged()) }
+    }
+
     /// Gives the rest of the stream back.
     pub fn into_inner(self) -> R {
         self.from.into_inner()

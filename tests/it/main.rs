@@ -24,6 +24,8 @@ mod pull_again;
 mod pull_refused;
 mod rev;
 mod scripts;
+mod send;
+mod session;
 mod sessions;
 mod ssh;
 mod support;

@@ -5,8 +5,8 @@
 # $2 - the one to tell about; empty for all
 #
 # stdin: held open by the host as long as it wants the answer
-# stdout: a marker line with the nonce; an empty line; 'key=value' records that end with NUL, each session's beginning
-# with its name, and an empty one; an end marker with the nonce
+# stdout: a marker line with the nonce; 'now', the time; an empty line; 'key=value' records that end with NUL, each
+# session's beginning with its name, and an empty one; an end marker with the nonce
 main() {
 	enter "$1"
 	lease
@@ -17,7 +17,7 @@ main() {
 		session ''
 	fi
 	answer
-	printf '\n'
+	printf 'now %s\n\n' "$(date +%s)"
 	if test -n "$2"
 	then
 		tell "$2"

@@ -1,0 +1,129 @@
+//! `git banger session attach`
+
+use std::io::{self, BufRead};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread;
+
+use super::{connect, described};
+use crate::cli::{From, SessionAttach};
+use crate::error::{Context, Error, Kind, Result};
+use crate::guest::Guest;
+use crate::guest::session::{At, Delivery, Ended, Message, Piece, Target, Watch};
+use crate::settings::{self, Settings};
+use crate::ui::{self, Port};
+
+/// Of input that waits while a message is on its way, so much goes with the next one, in bytes.
+const BATCH: usize = 1 << 20;
+/// How long a session that reads nothing may hold a line up, in seconds.
+const PATIENCE: u32 = 30;
+
+enum Event {
+    Piece(Piece),
+    /// No more output comes.
+    Ended(Result<Option<Ended>>),
+    /// A line could not be delivered.
+    Undelivered(Error),
+    /// All input was delivered, and no more comes.
+    Left,
+}
+
+/// Shows both logs of a session as they grow, and sends it what comes on stdin.
+///
+/// # Errors
+/// When the session is not there, another is attached or takes over, or the connection is lost.
+pub fn run(args: &SessionAttach, settings: &Settings) -> Result<()> {
+    // The threads that read and send have it too; they end with the process, for reading a terminal cannot be ended.
+    let guest = Arc::new(connect(settings, &args.vm, &args.session)?);
+    let (events, coming) = mpsc::channel();
+    watch(args, Arc::clone(&guest), events.clone())?;
+    for event in coming {
+        match event {
+            Event::Piece(Piece::Open) => {
+                ui::status(&format!(
+                    "attached to session '{}'; an interrupt or the end of input leaves it",
+                    args.session
+                ));
+                feed(args.session.clone(), Arc::clone(&guest), events.clone())?;
+            }
+            Event::Piece(Piece::Out(bytes)) => {
+                if !ui::pass_on(&bytes, Port::Out)? {
+                    break;
+                }
+            }
+            Event::Piece(Piece::Err(bytes)) => {
+                ui::pass_on(&bytes, Port::Err)?;
+            }
+            Event::Undelivered(error) => ui::error(&error),
+            Event::Ended(Ok(Some(ended))) => {
+                ui::status(&described(&args.session, ended));
+                return Ok(());
+            }
+            Event::Ended(Err(error)) if error.kind() != Kind::Interrupted => return Err(error),
+            Event::Left | Event::Ended(_) => break,
+        }
+    }
+    ui::status(&format!("left session '{}', which runs on", args.session));
+    Ok(())
+}
+
+/// Starts to read the logs.
+fn watch(args: &SessionAttach, guest: Arc<Guest>, events: Sender<Event>) -> Result<()> {
+    let (out, err) = match args.from {
+        From::Start => (At::Offset(0), At::Offset(0)),
+        From::Now => (At::Now, At::Now),
+        From::Offset(offset) => (At::Offset(offset), At::Now),
+    };
+    let (name, steal) = (args.session.clone(), args.steal);
+    let user = settings::env("USER").map(|user| ui::sanitise(user.as_encoded_bytes(), ui::Keep::Nothing));
+    spawn("session output", move || {
+        let user = user.as_deref().unwrap_or("someone");
+        let watch = Watch { name: &name, out, err, follow: true, attach: Some(user), steal };
+        let ended = guest.watch(&watch, |piece| Ok(events.send(Event::Piece(piece)).is_ok()));
+        let _ = events.send(Event::Ended(ended));
+    })
+}
+
+/// Starts to send what comes on stdin.
+fn feed(name: String, guest: Arc<Guest>, events: Sender<Event>) -> Result<()> {
+    let (lines, waiting) = mpsc::channel();
+    spawn("session input", move || {
+        let mut stdin = io::stdin().lock();
+        let mut line = Vec::new();
+        while stdin.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+            if lines.send(std::mem::take(&mut line)).is_err() {
+                break;
+            }
+        }
+    })?;
+    spawn("session messages", move || {
+        while let Some(batch) = next_batch(&waiting) {
+            if let Err(error) = deliver(&guest, &name, &batch) {
+                let _ = events.send(Event::Undelivered(error));
+            }
+        }
+        let _ = events.send(Event::Left);
+    })
+}
+
+/// Waits for a line, and takes those that wait behind it; `None` at the end of input.
+fn next_batch(waiting: &Receiver<Vec<u8>>) -> Option<Vec<u8>> {
+    let mut batch = waiting.recv().ok()?;
+    while batch.len() < BATCH
+        && let Ok(line) = waiting.try_recv()
+    {
+        batch.extend(line);
+    }
+    Some(batch)
+}
+
+fn deliver(guest: &Guest, name: &str, batch: &[u8]) -> Result<()> {
+    let message = Message::build(|to| to.write_all(batch).context(|| "cannot keep a line".to_owned()))?;
+    let delivery = Delivery { timeout: PATIENCE, eof: false, key: None };
+    guest.send(Target::Session(name), message, delivery).map(drop)
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<()> {
+    let thread = thread::Builder::new().name(name.to_owned()).spawn(run);
+    thread.map(drop).context(|| "cannot start a thread".to_owned())
+}

@@ -1,0 +1,361 @@
+//! Sessions: processes in the guest that stay when the connection goes, and messages to them.
+//!
+//! Everything the guest says of them is its word alone; nothing here follows it anywhere.
+
+mod message;
+
+use std::io;
+
+use super::script::{self, Script};
+use super::stream::Stream;
+use super::{Guest, nonce};
+use crate::error::{Error, Kind, Result};
+use crate::ssh::Running;
+
+pub use message::{Delivery, Message, Target};
+
+/// A chunk of a log, in bytes; the guest's scripts send less.
+const CHUNK: u64 = 1 << 20;
+
+/// What a session is started with.
+pub struct Start<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Where it starts, as seen from the workspace; empty for there.
+    pub folder: &'a str,
+    /// Variables, as `NAME=value`.
+    pub env: &'a [String],
+    /// Its stdin is a pipe that others can write to.
+    pub piped: bool,
+    /// A session of this name that has ended goes.
+    pub replace: bool,
+    /// The command and its arguments.
+    pub command: &'a [String],
+}
+
+/// A session that was started.
+pub struct Started {
+    /// Its process.
+    pub pid: u32,
+    /// It has a process group of its own, so that `stop` reaches its children too.
+    pub grouped: bool,
+}
+
+/// How a session is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Its process lives.
+    Running,
+    /// Its process has ended, with a status.
+    Exited,
+    /// Neither: the guest was started anew, or the process and what kept its status were killed.
+    #[default]
+    Gone,
+}
+
+/// A session, as it is listed.
+#[derive(Debug, Default, serde::Serialize)]
+pub struct Listed {
+    /// Its name.
+    pub name: String,
+    /// How it is.
+    pub state: State,
+    /// Its exit status; 128 and the number of the signal that ended it.
+    pub status: Option<u8>,
+    /// Its process.
+    pub pid: Option<u32>,
+    /// When it was started, in seconds since the epoch by the guest's clock.
+    pub started: Option<u64>,
+    /// When it ended.
+    pub ended: Option<u64>,
+    /// How much it wrote to stdout.
+    pub stdout: u64,
+    /// How much it wrote to stderr.
+    pub stderr: u64,
+    /// `open`, `closed` or `none`.
+    pub stdin: String,
+    /// Who is attached, and since when.
+    pub attached: Option<String>,
+    /// Where it was started.
+    pub cwd: String,
+    /// The command and its arguments.
+    pub command: Vec<String>,
+}
+
+/// How a session ended, or that it has not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// How it is.
+    pub state: State,
+    /// Its exit status, where it is known.
+    pub status: Option<u8>,
+}
+
+/// How a session was stopped.
+pub struct Stopped {
+    /// How it ended.
+    pub ended: Ended,
+    /// It did not end by itself in time.
+    pub killed: bool,
+    /// It had ended before.
+    pub already: bool,
+}
+
+/// Where to begin in a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum At {
+    /// At a byte.
+    Offset(u64),
+    /// At its end.
+    Now,
+    /// Leave it out.
+    Nowhere,
+}
+
+/// Which logs are read, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct Watch<'a> {
+    /// The session.
+    pub name: &'a str,
+    /// Where to begin in its stdout.
+    pub out: At,
+    /// Where to begin in its stderr.
+    pub err: At,
+    /// Go on until it ends.
+    pub follow: bool,
+    /// Attach, under this name.
+    pub attach: Option<&'a str>,
+    /// Take over from another who is attached.
+    pub steal: bool,
+}
+
+/// A part of a log.
+#[derive(Debug)]
+pub enum Piece {
+    /// The session is there, and what was asked for begins.
+    Open,
+    /// From stdout.
+    Out(Vec<u8>),
+    /// From stderr.
+    Err(Vec<u8>),
+}
+
+impl Guest {
+    /// Starts a session.
+    ///
+    /// # Errors
+    /// When its name is taken, its command cannot start, or the connection is lost.
+    pub fn start(&self, start: &Start<'_>) -> Result<Started> {
+        let nonce = nonce()?;
+        let flag = |on| if on { "1" } else { "" };
+        let (runner, count) = (script::runner(), start.env.len().to_string());
+        let mut args: Vec<&[u8]> = vec![nonce.as_bytes(), start.name.as_bytes(), self.vm.path.as_bytes()];
+        args.extend([start.folder.as_bytes(), flag(start.piped).as_bytes(), flag(start.replace).as_bytes()]);
+        args.extend([&runner[..], count.as_bytes()]);
+        args.extend(start.env.iter().chain(start.command).map(|word| word.as_bytes()));
+        let running = self.connection.exec(script::SESSION_START.call(&args, None))?;
+        self.answer(running, &nonce, |stream| {
+            let (mut pid, mut grouped) = (None, false);
+            while let Some((key, value)) = stream.header()? {
+                match key.as_str() {
+                    "pid" => pid = value.parse().ok(),
+                    "means" => grouped = value != "nothing",
+                    _ => {}
+                }
+            }
+            stream.payload(&mut io::sink())?;
+            Ok(Started { pid: pid.ok_or_else(damaged)?, grouped })
+        })
+    }
+
+    /// Lists the sessions, or tells of one; and says what time it is in the guest.
+    ///
+    /// # Errors
+    /// When the one is not there, or the connection is lost.
+    pub fn sessions(&self, name: Option<&str>) -> Result<(Vec<Listed>, u64)> {
+        let (running, nonce) = self.ask(&script::SESSION_LIST, &[name.unwrap_or_default()])?;
+        self.answer(running, &nonce, |stream| {
+            let mut now = 0;
+            while let Some((key, value)) = stream.header()? {
+                if key == "now" {
+                    now = value.parse().map_err(|_| damaged())?;
+                }
+            }
+            let listed = listed(&stream.list()?)?;
+            stream.payload(&mut io::sink())?;
+            Ok((listed, now))
+        })
+    }
+
+    /// Waits until a session has ended, or the seconds are over.
+    ///
+    /// # Errors
+    /// When it is not there, or the connection is lost.
+    pub fn wait(&self, name: &str, timeout: Option<u32>) -> Result<Ended> {
+        let timeout = timeout.map(|timeout| timeout.to_string()).unwrap_or_default();
+        let (running, nonce) = self.ask(&script::SESSION_WAIT, &[name, &timeout])?;
+        self.answer(running, &nonce, |stream| {
+            let ended = ended(stream, |_, _| {})?;
+            stream.payload(&mut io::sink())?;
+            Ok(ended)
+        })
+    }
+
+    /// Stops a session, gently first.
+    ///
+    /// # Errors
+    /// When it is not there, cannot be stopped, or the connection is lost.
+    pub fn stop(&self, name: &str, signal: &str, grace: u32) -> Result<Stopped> {
+        let (running, nonce) = self.ask(&script::SESSION_STOP, &[name, signal, &grace.to_string()])?;
+        self.answer(running, &nonce, |stream| {
+            let (mut killed, mut already) = (false, false);
+            let ended = ended(stream, |key, value| match key {
+                "killed" => killed = value == "1",
+                "was" => already = value == "ended",
+                _ => {}
+            })?;
+            stream.payload(&mut io::sink())?;
+            Ok(Stopped { ended, killed, already })
+        })
+    }
+
+    /// Removes a session that has ended.
+    ///
+    /// # Errors
+    /// When it is not there, is running, or the connection is lost.
+    pub fn remove(&self, name: &str) -> Result<()> {
+        let (running, nonce) = self.ask(&script::SESSION_REMOVE, &[name])?;
+        self.answer(running, &nonce, |stream| {
+            while stream.header()?.is_some() {}
+            stream.payload(&mut io::sink()).map(drop)
+        })
+    }
+
+    /// Reads logs, and gives `take` each piece as it comes; `None` when `take` wants no more and says false.
+    ///
+    /// # Errors
+    /// When the session is not there, another is attached, or the connection is lost; and those of `take`.
+    pub fn watch(&self, watch: &Watch<'_>, mut take: impl FnMut(Piece) -> Result<bool>) -> Result<Option<Ended>> {
+        let at = |at| match at {
+            At::Offset(offset) => offset.to_string(),
+            At::Now => "now".to_owned(),
+            At::Nowhere => "none".to_owned(),
+        };
+        let flag = |on| if on { "1" } else { "" };
+        let (out, err) = (at(watch.out), at(watch.err));
+        let words = [watch.name, &out, &err, flag(watch.follow), watch.attach.unwrap_or_default(), flag(watch.steal)];
+        let (running, nonce) = self.ask(&script::SESSION_LOGS, &words)?;
+        let mut stream = Stream::new(running, &nonce);
+        let mut enough = false;
+        let read = if stream.marker()? { pieces(&mut stream, &mut take, &mut enough) } else { Err(damaged()) };
+        let running = stream.into_inner();
+        if enough || matches!(&read, Err(error) if error.kind() != Kind::Unverified) {
+            running.cancel();
+            return read;
+        }
+        let exit = running.finish()?;
+        if exit.status == 0 { read } else { Err(self.verdict(&exit)) }
+    }
+
+    fn ask(&self, script: &Script, words: &[&str]) -> Result<(Running, String)> {
+        let nonce = nonce()?;
+        let mut args = vec![nonce.as_bytes()];
+        args.extend(words.iter().map(|word| word.as_bytes()));
+        Ok((self.connection.exec(script.call(&args, None))?, nonce))
+    }
+}
+
+fn pieces(
+    stream: &mut Stream<Running>,
+    take: &mut impl FnMut(Piece) -> Result<bool>,
+    enough: &mut bool,
+) -> Result<Option<Ended>> {
+    let number = |value: &str| value.parse::<u64>().map_err(|_| damaged());
+    while stream.header()?.is_some() {}
+    let mut wanted = take(Piece::Open)?;
+    let (mut state, mut status) = (None, None);
+    while wanted && let Some((key, value)) = stream.header()? {
+        match key.as_str() {
+            "out" => wanted = take(Piece::Out(stream.exactly(number(&value)?.min(CHUNK))?))?,
+            "err" => wanted = take(Piece::Err(stream.exactly(number(&value)?.min(CHUNK))?))?,
+            "state" => state = State::parse(&value),
+            "status" => status = value.parse().ok(),
+            _ => {}
+        }
+    }
+    if !wanted {
+        *enough = true;
+        return Ok(None);
+    }
+    stream.payload(&mut io::sink())?;
+    Ok(Some(Ended { state: state.ok_or_else(damaged)?, status }))
+}
+
+impl State {
+    fn parse(word: &str) -> Option<State> {
+        match word {
+            "running" => Some(State::Running),
+            "exited" => Some(State::Exited),
+            "gone" => Some(State::Gone),
+            _ => None,
+        }
+    }
+}
+
+fn ended(stream: &mut Stream<Running>, mut more: impl FnMut(&str, &str)) -> Result<Ended> {
+    let (mut state, mut status) = (None, None);
+    while let Some((key, value)) = stream.header()? {
+        match key.as_str() {
+            "state" => state = State::parse(&value),
+            "status" => status = value.parse().ok(),
+            key => more(key, &value),
+        }
+    }
+    Ok(Ended { state: state.ok_or_else(damaged)?, status })
+}
+
+fn listed(list: &[u8]) -> Result<Vec<Listed>> {
+    let mut sessions = Vec::<Listed>::new();
+    for field in String::from_utf8_lossy(list).split_terminator('\0') {
+        let (key, value) = field.split_once('=').ok_or_else(damaged)?;
+        if key == "name" {
+            sessions.push(Listed { name: value.to_owned(), ..Listed::default() });
+            continue;
+        }
+        let session = sessions.last_mut().ok_or_else(damaged)?;
+        match key {
+            "state" => session.state = State::parse(value).ok_or_else(damaged)?,
+            "status" => session.status = value.parse().ok(),
+            "pid" => session.pid = value.parse().ok(),
+            "started" => session.started = value.parse().ok(),
+            "ended" => session.ended = value.parse().ok(),
+            "out" => session.stdout = value.parse().map_err(|_| damaged())?,
+            "err" => session.stderr = value.parse().map_err(|_| damaged())?,
+            "stdin" => session.stdin = value.to_owned(),
+            "attached" => session.attached = Some(value.to_owned()),
+            "cwd" => session.cwd = value.to_owned(),
+            "arg" => session.command.push(value.to_owned()),
+            _ => {}
+        }
+    }
+    Ok(sessions)
+}
+
+fn damaged() -> Error {
+    Error::unverified("the guest's answer is damaged")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_read_session_by_session() {
+        let list = b"name=a\0state=exited\0status=7\0out=3\0err=0\0arg=x=\ny\0arg=\0name=b\0state=gone\0status=\0";
+        let sessions = listed(list).unwrap();
+        assert_eq!((sessions[0].status, &sessions[0].command[..]), (Some(7), &["x=\ny".to_owned(), String::new()][..]));
+        assert_eq!((sessions[1].name.as_str(), sessions[1].state, sessions[1].status), ("b", State::Gone, None));
+        assert!(listed(b"state=gone\0").is_err() && listed(b"name=a\0state=else\0").is_err());
+    }
+}
