@@ -57,6 +57,9 @@ fn write(path: &Path, text: &str) -> Result<()> {
 
 fn jj() -> Result<()> {
     let alias = r#"["util", "exec", "--", "git-banger", "--via-jj"]"#;
+    if process::find("jj").is_err() {
+        return Err(Error::refused("'jj' is not on PATH").hint("cargo install --locked jj-cli"));
+    }
     Call::new("jj").args(["config", "set", "--user", "aliases.banger", alias]).stdout()?;
     ui::status("'jj banger' is 'git banger' from now on");
     ui::hint("for its completion, after jj's own: source <(git banger completions bash), or zsh");
