@@ -17,6 +17,7 @@ mod install;
 mod jj;
 mod makefile;
 mod man;
+mod pi;
 mod prepare;
 mod property;
 mod pull;
