@@ -219,6 +219,7 @@ pub enum Vm {
     List(VmList),
     Add(VmAdd),
     Remove(VmRemove),
+    Check(VmCheck),
 }
 
 /// List the guests
@@ -252,6 +253,16 @@ pub struct VmAdd {
 pub struct VmRemove {
     /// The name
     pub name: String,
+}
+
+/// Say what will work in a guest, and what cures what will not
+#[derive(Args, Debug)]
+pub struct VmCheck {
+    /// The guest: a name from 'git banger vm list', or [user@]host[:port]
+    pub vm: String,
+    /// Describe the checks as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Print the completion script of a shell

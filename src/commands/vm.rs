@@ -1,5 +1,7 @@
 //! `git banger vm`: names for guests, kept in git's configuration.
 
+mod check;
+
 use serde::Serialize;
 
 use super::report;
@@ -10,7 +12,7 @@ use crate::settings::{Settings, check_name};
 use crate::ssh::Destination;
 use crate::ui;
 
-/// Lists, adds or removes a name.
+/// Lists, adds or removes a name, or looks at the guest behind it.
 ///
 /// # Errors
 /// When the configuration cannot be written, or the name cannot be used.
@@ -19,6 +21,7 @@ pub fn run(args: &Vm, settings: &Settings) -> Result<()> {
         Vm::List(args) => list(args, settings),
         Vm::Add(args) => add(args, settings),
         Vm::Remove(args) => remove(args, settings),
+        Vm::Check(args) => check::run(args, settings),
     }
 }
 

@@ -72,6 +72,31 @@ pub struct Shipment<'a> {
     pub pack: File,
 }
 
+/// What a guest was found to have.
+#[derive(Clone, Debug, Default)]
+pub struct Findings {
+    /// Who we are there.
+    pub user: String,
+    /// Its system.
+    pub system: String,
+    /// The version of git; empty for none.
+    pub git: String,
+    /// `absent`, `closed`, `bare`, `readonly` or `ready`.
+    pub workspace: String,
+    /// The branch that the workspace is on; empty for a detached HEAD.
+    pub branch: String,
+    /// Where temporary files are.
+    pub tmp: String,
+    /// How many KiB are free there.
+    pub tmp_room: Option<u64>,
+    /// How many KiB are free at home.
+    pub home_room: Option<u64>,
+    /// What sets the process of a session apart.
+    pub means: String,
+    /// What else sessions miss, in words with blanks between them.
+    pub lacks: String,
+}
+
 impl Guest {
     /// Connects to the guest.
     ///
@@ -142,6 +167,36 @@ impl Guest {
             }
             stream.payload(&mut io::sink())?;
             path.ok_or_else(|| Error::unverified("the guest did not say where the workspace is"))
+        })
+    }
+
+    /// Looks at what the guest has, without touching anything there.
+    ///
+    /// # Errors
+    /// When the connection is lost.
+    pub fn check(&self) -> Result<Findings> {
+        let nonce = nonce()?;
+        let call = script::CHECK.call(&[nonce.as_bytes(), self.vm.path.as_bytes()], None);
+        let running = self.connection.exec(call)?;
+        self.answer(running, &nonce, |stream| {
+            let mut found = Findings::default();
+            while let Some((key, value)) = stream.header()? {
+                match key.as_str() {
+                    "user" => found.user = value,
+                    "system" => found.system = value,
+                    "git" => found.git = value,
+                    "workspace" => found.workspace = value,
+                    "branch" => found.branch = value,
+                    "tmp" => found.tmp = value,
+                    "tmp-room" => found.tmp_room = value.parse().ok(),
+                    "home-room" => found.home_room = value.parse().ok(),
+                    "means" => found.means = value,
+                    "lacks" => found.lacks = value,
+                    _ => {}
+                }
+            }
+            stream.payload(&mut io::sink())?;
+            Ok(found)
         })
     }
 

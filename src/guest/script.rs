@@ -34,6 +34,11 @@ macro_rules! session {
     };
 }
 
+/// Tells what the guest has.
+pub const CHECK: Script = Script {
+    name: "check",
+    parts: &[PRELUDE, include_str!("session/process.sh"), include_str!("session/common.sh"), include_str!("check.sh")],
+};
 /// Starts a session.
 pub const SESSION_START: Script = session!("start");
 /// Lists sessions.

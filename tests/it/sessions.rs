@@ -752,7 +752,7 @@ fn a_full_disk_in_the_guest_refuses_and_writes_nothing() {
 #[test]
 fn the_scripts_are_clean_under_shellcheck() {
     let folder = TempDir::new().unwrap();
-    let verbs = ["start", "list", "logs", "wait", "stop", "remove", "send"];
+    let verbs = ["../check", "start", "list", "logs", "wait", "stop", "remove", "send"];
     let texts = verbs.map(|verb| script_text(verb, "n", &[])).into_iter().chain([runner_text()]);
     for (number, text) in texts.enumerate() {
         let path = folder.path().join(format!("{number}.sh"));

@@ -44,3 +44,27 @@ guest_test!(verbose_shows_each_remote_script_and_each_git_call, |guest| {
         assert!(run.stderr.contains(shown), "no '{shown}' in {}", run.stderr);
     }
 });
+
+guest_test!(check_says_what_will_work_and_what_cures_the_rest, |guest| {
+    let host = Host::new(guest);
+    let check = |args: &[&str]| host.run(&[&["vm", "check", VM], args].concat());
+    let first = check(&[]);
+    assert_eq!((first.code, first.stderr.as_str()), (Some(0), ""), "{first:?}");
+    let found: Vec<_> = first.stdout.lines().map(|line| line.split('\t').take(2).collect::<Vec<_>>()).collect();
+    let cure = vec!["", ""];
+    let limited = vec!["limited", "workspace"];
+    assert_eq!(
+        found,
+        [vec!["ok", "reach"], vec!["ok", "git"], limited, cure, vec!["ok", "room"], vec!["ok", "sessions"]]
+    );
+    assert!(first.stdout.contains("\t\tcure: git banger prepare dev\n"), "{first:?}");
+    host.prepare();
+    let before = guest.fingerprint();
+    let json: serde_json::Value = serde_json::from_slice(&host.stdout(&["vm", "check", VM, "--json"])).unwrap();
+    before.assert_same(&guest.fingerprint());
+    assert_eq!((&json[2]["result"], &json[2]["found"]), (&"ok".into(), &"'repo', on branch 'main'".into()));
+    std::fs::rename(guest.file(".git"), guest.file("git")).unwrap();
+    let broken = check(&[]);
+    assert_eq!((broken.code, broken.stderr.as_str()), (Some(4), "error: guest 'dev' has a problem\n"), "{broken:?}");
+    guest.assert_no_leftovers();
+});
