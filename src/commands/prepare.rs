@@ -26,14 +26,14 @@ pub fn run(args: &Prepare, settings: &Settings) -> Result<()> {
     }
     let guest = Guest::connect(&vm)?;
     let pack = ship::pack(&repo, &head, &freight)?;
-    let identity = (config::get(&repo, "user.name")?, config::get(&repo, "user.email")?);
+    let [name, email] = repo.identity()?;
     let shipment = Shipment {
         branch,
         head: &head.commit,
         unborn: head.unborn,
         baseline: &freight.baseline,
         object_format: repo.object_format(),
-        identity: (&identity.0, &identity.1),
+        identity: (&name, &email),
         shallow: &freight.shallow,
         pack,
     };

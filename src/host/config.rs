@@ -10,7 +10,7 @@ use crate::process::Call;
 ///
 /// # Errors
 /// When the configuration cannot be read.
-pub fn get(repo: &Repo, key: &str) -> Result<String> {
+pub(super) fn get(repo: &Repo, key: &str) -> Result<String> {
     let output = repo.git.call(["config", "--get", key]).run()?;
     if output.code == Some(1) { Ok(String::new()) } else { git::text(output.success("git config")?) }
 }

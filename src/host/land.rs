@@ -134,11 +134,11 @@ impl Plan<'_> {
         if interrupt::pending() {
             return Err(Error::interrupted());
         }
-        if self.changes.is_empty() {
-            return self.record(Landed::default());
-        }
         if !self.conflicts.is_empty() && self.how.conflict == Conflict::Record {
             return self.record(self.repo.vcs.record_conflict(&self)?);
+        }
+        if self.changes.is_empty() {
+            return self.record(Landed::default());
         }
         let journal = Journal::open(self.repo, &self.ours.tree, &self.result, &self.changes)?;
         let pen = match self.pen() {
@@ -154,7 +154,7 @@ impl Plan<'_> {
         } else {
             journal.take_back()?;
         }
-        landed
+        landed.map_err(|error| if self.how.new_change { error.hint("jj abandon @  # it is empty") } else { error })
     }
 
     /// Returns what writes the changes; refuses when a file is no longer as it was when the plan was made.

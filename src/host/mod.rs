@@ -139,6 +139,14 @@ impl Repo {
         self.vcs.head(self)
     }
 
+    /// Returns the name and the address that the user commits with; empty where there is none.
+    ///
+    /// # Errors
+    /// When the configuration cannot be read.
+    pub fn identity(&self) -> Result<[String; 2]> {
+        self.vcs.identity(self)
+    }
+
     /// Takes the host's own files as they are on disk, before work of a guest lands.
     ///
     /// # Errors

@@ -40,6 +40,9 @@ pub trait Vcs: Debug + Send + Sync {
     /// Returns where HEAD is.
     fn head(&self, repo: &Repo) -> Result<Head>;
 
+    /// Returns the name and the address that the user commits with; empty where there is none.
+    fn identity(&self, repo: &Repo) -> Result<[String; 2]>;
+
     /// Takes the host's files as a tree, without touching them; the untracked ones only when asked. `why` is for the
     /// tool's own log.
     fn files(&self, repo: &Repo, untracked: bool, why: &str) -> Result<Ours>;

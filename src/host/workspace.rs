@@ -63,6 +63,12 @@ impl Vcs for Workspace {
         Ok(Head { commit: parent.id, branch, unborn: false })
     }
 
+    fn identity(&self, _repo: &Repo) -> Result<[String; 2]> {
+        // Not set is a failure to jj.
+        let get = |key| self.jj.read(["config", "get", key]).unwrap_or_default();
+        Ok(["user.name", "user.email"].map(get))
+    }
+
     /// The files are those of `@`: git would miss what jj's sparse patterns keep off the disk, and take what jj leaves.
     fn files(&self, repo: &Repo, _untracked: bool, why: &str) -> Result<Ours> {
         self.jj.run(self.jj.labelled(why, ["util", "snapshot"]))?;
@@ -152,7 +158,8 @@ impl Vcs for Workspace {
         if !missing.is_empty() {
             // Ignored here, and tracked in the guest.
             let filesets: Vec<_> = missing.iter().filter_map(|path| fileset(path)).collect();
-            call(&["file", "track", "--include-ignored", &any_of(&filesets)])?;
+            let track = ["file", "track", "--include-ignored"];
+            call(&[&track, &filesets.iter().map(String::as_str).collect::<Vec<_>>()[..]].concat())?;
             call(&["util", "snapshot"])?;
             missing = self.missing(plan)?;
         }
@@ -230,14 +237,7 @@ fn fileset(path: &[u8]) -> Option<String> {
     Some(format!("root-file:{}", jj::quoted(std::str::from_utf8(path).ok()?)))
 }
 
-/// Returns the union of filesets; balanced, for jj reads each `|` one level deeper.
+/// Returns the union of filesets.
 fn any_of(filesets: &[String]) -> String {
-    match filesets {
-        [] => "none()".to_owned(),
-        [one] => one.clone(),
-        many => {
-            let (left, right) = many.split_at(many.len() / 2);
-            format!("({} | {})", any_of(left), any_of(right))
-        }
-    }
+    if filesets.is_empty() { "none()".to_owned() } else { filesets.join(" | ") }
 }

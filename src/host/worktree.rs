@@ -8,7 +8,7 @@ use super::git::{self, Git};
 use super::land::Plan;
 use super::obstacles::Obstacle;
 use super::vcs::{Landed, Ours, Vcs};
-use super::{Head, Repo};
+use super::{Head, Repo, config};
 use crate::error::{Context, Error, Result};
 use crate::snapshot::{Change, Oid};
 
@@ -37,6 +37,10 @@ impl Vcs for WorkTree {
             }
             _ => Err(Error::refused("HEAD names no commit").hint("git fsck")),
         }
+    }
+
+    fn identity(&self, repo: &Repo) -> Result<[String; 2]> {
+        Ok([config::get(repo, "user.name")?, config::get(repo, "user.email")?])
     }
 
     fn files(&self, repo: &Repo, untracked: bool, _why: &str) -> Result<Ours> {

@@ -42,13 +42,9 @@ impl Account {
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         let own = self.path(".local/bin");
-        // Where tests/tools puts what no package has.
-        let cache = std::env::var("XDG_CACHE_HOME").map(PathBuf::from);
-        let cache = cache.unwrap_or_else(|_| Path::new(&std::env::var("HOME").unwrap()).join(".cache"));
         command.env_clear().env("HOME", self.home.path()).env("TERM", "screen").env("LC_ALL", "C.UTF-8");
-        let tools = cache.join("git-banger/tools/bin");
         let path = std::env::var("PATH").unwrap();
-        command.env("PATH", format!("{}:{path}:{}", own.display(), tools.display()));
+        command.env("PATH", format!("{}:{path}:{}", own.display(), crate::support::tools().display()));
         command.env("GIT_CONFIG_NOSYSTEM", "1").env("TMUX_TMPDIR", self.home.path());
         let repo = self.path("repo");
         command.current_dir(if repo.exists() { &repo } else { self.home.path() });

@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 
 use crate::support::guest::{TestGuest, VM};
 use crate::support::host::{Host, Ran, lines};
-use crate::support::{path_with, set_mode, write_file};
+use crate::support::{path_with, require, set_mode, write_file};
 
 /// A guest, and a host with jj.
 struct World {
@@ -72,7 +72,12 @@ impl World {
     fn command(&self, program: &str, args: &[&str]) -> Command {
         let mut command = Command::new(program);
         let banger = Path::new(env!("CARGO_BIN_EXE_git-banger")).parent().unwrap();
-        let path = format!("{}:{}:{}", jj_folder().display(), banger.display(), path_with("GIT_BANGER_TEST_HOST_GIT"));
+        let path = format!(
+            "{}:{}:{}",
+            require("jj").parent().unwrap().display(),
+            banger.display(),
+            path_with("GIT_BANGER_TEST_HOST_GIT")
+        );
         command.env_clear().env("PATH", path).env("HOME", self.host.path("home")).env("TMPDIR", self.host.path("tmp"));
         command.env("GIT_CONFIG_NOSYSTEM", "1").current_dir(&self.root).args(args);
         command
@@ -146,15 +151,6 @@ impl World {
     }
 }
 
-/// Returns the folder of jj: on PATH, or where 'tests/tools' puts it.
-fn jj_folder() -> PathBuf {
-    let home = std::env::var("HOME").unwrap_or_default();
-    let cache = std::env::var("XDG_CACHE_HOME").unwrap_or(format!("{home}/.cache"));
-    let places = format!("{}:{cache}/git-banger-tests/bin", std::env::var("PATH").unwrap());
-    let jj = which::which_in("jj", Some(places), "/").expect("'jj' is missing, and this test needs it: tests/tools");
-    jj.parent().unwrap().to_owned()
-}
-
 fn ok(stdout: &str, stderr: &str) -> Ran {
     Ran { code: Some(0), stdout: stdout.to_owned(), stderr: stderr.to_owned() }
 }
@@ -166,6 +162,7 @@ fn a_pull_is_one_labelled_operation_that_jj_undoes_and_redoes() {
     world.write("new of mine", "mine\n");
     world.prepare();
     assert_eq!(world.guest.git(&["status", "--short"]), " M a\n?? \"new of mine\"");
+    assert_eq!(world.guest.git(&["config", "user.email"]), "host@example.org");
     world.guest.write("a", lines("a").replace("a 10", "mine").replace("a 1\n", "theirs\n"));
     world.guest.write("folder/new", "new\n");
     fs::remove_file(world.guest.file("b")).unwrap();
@@ -365,15 +362,15 @@ fn a_file_that_is_ignored_here_and_tracked_in_the_guest_lands() {
 }
 
 #[test]
-fn thousands_of_new_files_land_in_one_operation() {
+fn a_thousand_new_files_land_in_one_operation() {
     let world = World::colocated();
     world.prepare();
-    for number in 0..4000 {
+    for number in 0..1000 {
         world.guest.write(&format!("new/{number}"), "x\n");
     }
     let ran = world.pull(&["--stat"]);
     assert!(ran.code == Some(0) && ran.stderr.ends_with("\nundo: jj undo\n"), "{}", ran.stderr);
-    assert_eq!(world.log("@", "self.diff().files().len()"), "4000");
+    assert_eq!(world.log("@", "self.diff().files().len()"), "1000");
 }
 
 /// Makes both sides change the same line of `a`, and the guest `b` too.
@@ -426,6 +423,34 @@ fn a_conflict_is_recorded_as_data_of_jj() {
         world.jj(&["op", "restore", &before]);
         assert_eq!(world.read("b"), lines("b"));
     }
+}
+
+#[test]
+fn a_file_that_one_side_deleted_and_the_other_changed_is_a_conflict_too() {
+    let world = World::colocated();
+    world.prepare();
+    world.write("a", "mine\n");
+    fs::remove_file(world.guest.file("a")).unwrap();
+    let ran = world.pull(&["--conflict=record"]);
+    assert!(ran.code == Some(0) && ran.stderr.contains("warning: 'a' has changed here and in the guest"), "{ran:?}");
+    assert_eq!(world.log("@", "conflict"), "true");
+}
+
+#[test]
+fn a_merge_is_shipped_on_its_first_parent() {
+    let world = World::colocated();
+    world.jj(&["new", "-m", "left"]);
+    world.write("left", "x\n");
+    world.jj(&["new", "-m", "right", "@-"]);
+    world.write("right", "x\n");
+    world.jj(&["new", r#"description("left\n")"#, r#"description("right\n")"#]);
+    world.prepare();
+    assert_eq!(world.guest.git(&["log", "-1", "--format=%s"]), "left");
+    assert_eq!(world.guest.git(&["status", "--short"]), "?? right");
+    world.guest.write("left", "theirs\n");
+    world.guest.commit("work");
+    assert_eq!(world.pull(&[]).stdout, "M\tleft\n");
+    assert_eq!(world.log("@", "parents.len()"), "2");
 }
 
 #[test]

@@ -38,9 +38,11 @@ pub(crate) use guest_test;
 ///
 /// A test that is skipped where a program is missing would be green and empty, so this panics.
 pub fn require(program: &str) -> PathBuf {
-    let places = format!("{}:/usr/local/sbin:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default());
+    let path = std::env::var("PATH").unwrap_or_default();
+    let places = format!("{path}:{}:/usr/local/sbin:/usr/sbin:/sbin", tools().display());
     which::which_in(program, Some(places), "/").unwrap_or_else(|_| {
         let package = match program {
+            "jj" => panic!("'jj' is missing, and this test needs it: tests/tools"),
             "sshd" => "openssh-server",
             "ssh" | "ssh-keygen" | "ssh-agent" | "ssh-add" => "openssh-client",
             "dropbear" => "dropbear-bin",
@@ -48,6 +50,13 @@ pub fn require(program: &str) -> PathBuf {
         };
         panic!("'{program}' is missing, and this test needs it: apt install {package}")
     })
+}
+
+/// Returns the folder where `tests/tools` puts what no package has.
+pub fn tools() -> PathBuf {
+    let cache = std::env::var("XDG_CACHE_HOME").map(PathBuf::from);
+    let cache = cache.unwrap_or_else(|_| Path::new(&std::env::var("HOME").unwrap()).join(".cache"));
+    cache.join("git-banger/tools/bin")
 }
 
 /// Tells whether the tests run as root.
