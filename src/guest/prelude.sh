@@ -1,4 +1,4 @@
-# shellcheck shell=sh disable=SC2034
+# shellcheck shell=sh
 # Shared by every guest script: functions only; nothing runs before the last line of the script calls main.
 #
 # Variables that start with gb_ belong to this file.
@@ -63,6 +63,7 @@ has_room() {
 # $1 - nonce, from the host: no mktemp, so no moment between making the folder and knowing its name
 enter() {
 	gb_nonce=$1 gb_dir=${TMPDIR:-/tmp}/git-banger.$1 gb_watcher='' gb_own='' gb_undo='' gb_switches=''
+	# shellcheck disable=SC2034 # for those whose files are the user's own
 	gb_umask=$(umask)
 	set -eu
 	trap 'gb_end $?' EXIT
@@ -112,6 +113,7 @@ lease() {
 	exec 3<&0 </dev/null
 	# The watcher may not hold stdout or stderr, or the channel would never end.
 	(
+		# shellcheck disable=SC2034 # nothing of it matters
 		while read -r gb_line <&3
 		do
 			:

@@ -147,6 +147,15 @@ pub fn verdict(vm: &str, status: u32, stderr: &[u8]) -> Error {
         96 => (Kind::Refused, "", Some("--steal takes over".to_owned())),
         97 => (Kind::Refused, "another took over", None),
         98 => (Kind::Unconfirmed, "", Some("--id lets a message be sent again, and be delivered once".to_owned())),
+        99 => (
+            Kind::Incapable,
+            "",
+            Some(
+                "log in as its owner; or, if you trust that user, run in the guest: \
+                 git config --global --add safe.directory DIR"
+                    .to_owned(),
+            ),
+        ),
         126 | 127 => (Kind::Incapable, "the guest lacks a program: ", None),
         _ => (Kind::Incapable, "", None),
     };

@@ -1,4 +1,4 @@
-# shellcheck shell=sh disable=SC2034,SC2016,SC2089,SC2090
+# shellcheck shell=sh
 # Takes a snapshot: the guest's full working state as a commit on top of its HEAD, in a throw-away index and a
 # quarantined object directory. Nothing of the guest's repository or files is written.
 
@@ -8,8 +8,11 @@ open_workspace() {
 	from_home "$1"
 	cd -- "$gb_path" 2>/dev/null || die 83 "no folder '$1'"
 	gb_out=$(git rev-parse --is-bare-repository --is-inside-work-tree --show-object-format --absolute-git-dir \
-		--git-common-dir --git-path index --git-path objects --show-prefix) ||
+		--git-common-dir --git-path index --git-path objects --show-prefix) || {
+		# git does not obey the configuration of another user's repository, and that is as well: filters are programs.
+		test ! -e .git || test -O .git || die 99 "the repository in '$1' belongs to another user"
 		die 83 "no usable git repository in '$1'"
+	}
 	gb_ifs=$IFS IFS='
 '
 	set -f
@@ -92,7 +95,9 @@ quarantine() {
 	*[\\\"]*) objects=$(printf '%s\n' "$objects" | sed 's/[\\"]/\\&/g') ;;
 	esac
 	GIT_DIR=$gb_git GIT_WORK_TREE=$top GIT_INDEX_FILE=$gb_dir/index GIT_OBJECT_DIRECTORY=$gb_dir/objects
+	# shellcheck disable=SC2089 # git takes the quotes away
 	GIT_ALTERNATE_OBJECT_DIRECTORIES=\"$objects\"
+	# shellcheck disable=SC2090
 	export GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES
 	test ! -f "$gitdir/info/sparse-checkout" || ! grep -qs sdir "$gb_dir/index" || expand_index
 }

@@ -969,3 +969,156 @@ fn a_prepare_that_is_cut_leaves_nothing_behind() {
         }
     }
 }
+
+#[test]
+fn a_workspace_of_another_user_needs_that_users_trust_and_then_works_read_only() {
+    if unprivileged().is_empty() {
+        eprintln!("skipped: only root can run as another user");
+        return;
+    }
+    for shell in SHELLS {
+        let place = Place::worked_in();
+        let path = place.path("w");
+        let script = export_script(&[path.to_str().unwrap(), "HEAD", "patch", "", "", "", ""]);
+        let before = place.fingerprint();
+        let output = place.run(shell, &unprivileged(), &script, b"");
+        assert_eq!(output.status.code(), Some(99), "{shell:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("belongs to another user"));
+        fs::write(place.path("home/.gitconfig"), format!("[safe]\n\tdirectory = {}\n", path.display())).unwrap();
+        let output = place.run(shell, &unprivileged(), &script, b"");
+        assert!(output.status.success(), "{shell:?}: {}", String::from_utf8_lossy(&output.stderr));
+        place.untouched_since(&before);
+        place.no_leftovers();
+        assert_eq!(Exported::parse(&output.stdout).header["tree"], place.plain_tree(), "{shell:?}");
+    }
+}
+
+#[test]
+fn a_guest_without_git_or_with_an_old_one_is_told() {
+    for shell in SHELLS {
+        let place = Place::worked_in();
+        let path = place.path("w");
+        let script = export_script(&[path.to_str().unwrap(), "HEAD", "patch", "", "", "", ""]);
+        place.sh(
+            "mkdir ../bin; for tool in mkdir rm find sleep kill dd cat; do ln -s $(command -v $tool) ../bin/; done",
+        );
+        let bin = format!("PATH={}", place.path("bin").display());
+        let program = place.command("sh").args(["-c", &format!("command -v {}", shell[0])]).output().unwrap().stdout;
+        let program = String::from_utf8(program).unwrap();
+        let shell = [&[program.trim_end()], &shell[1..]].concat();
+        let run = || place.run(&shell, &["/usr/bin/env", &bin], &script, b"");
+        assert_eq!(run().status.code(), Some(81), "{shell:?}");
+        for (version, code) in [("2.24.9", 82), ("1.8.3.1", 82), ("2.9.5 (Apple Git-1)", 82), ("nonsense", 82)] {
+            place
+                .sh(&format!("printf '#!/bin/sh\necho \"git version %s\"\n' '{version}' >../bin/git; chmod +x ../bin/git"));
+            assert_eq!(run().status.code(), Some(code), "{shell:?} {version}");
+        }
+        place.no_leftovers();
+    }
+}
+
+#[test]
+fn a_full_disk_is_said_to_be_one_and_changes_nothing() {
+    let place = Place::worked_in();
+    place.sh("dd if=/dev/urandom of=big bs=65536 count=64 2>/dev/null");
+    let tmp = place.path("tmp");
+    let mounted = place.command("mount").args(["-t", "tmpfs", "-o", "size=1m", "none"]).arg(&tmp).output().unwrap();
+    if !mounted.status.success() {
+        eprintln!("skipped: only root can mount a small disk");
+        return;
+    }
+    let before = place.fingerprint();
+    let path = place.path("w");
+    let script = export_script(&[path.to_str().unwrap(), "HEAD", "patch", "", "", "", ""]);
+    let shipped = Shipped { words: ["", "", "", "", "sha1", "", "", ""].map(str::to_owned).to_vec(), pack: Vec::new() };
+    let mut ended = Vec::new();
+    for shell in SHELLS {
+        ended.push(place.run(shell, &[], &script, b""));
+        let workspace = tmp.join("workspace");
+        let script = place.prepare_script(workspace.to_str().unwrap(), &shipped);
+        let pack = fs::read(place.file("big")).unwrap();
+        place.sh("dd if=/dev/zero of=../tmp/filler bs=1024 count=900 2>/dev/null");
+        ended.push(place.run(shell, &[], &script, &pack));
+        fs::remove_file(tmp.join("filler")).unwrap();
+    }
+    let left: Vec<_> = fs::read_dir(&tmp).unwrap().collect();
+    assert!(place.command("umount").arg(&tmp).status().unwrap().success());
+    assert!(left.is_empty(), "{left:?}");
+    place.untouched_since(&before);
+    for output in ended {
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(matches!(output.status.code(), Some(86 | 88)), "{:?}: {said}", output.status);
+    }
+}
+
+#[test]
+fn files_that_change_while_they_are_read_are_taken_whole() {
+    for shell in SHELLS {
+        let place = Place::worked_in();
+        place.sh("for i in $(seq 400); do echo $i >new$i; done");
+        let stop = place.path("stop");
+        let mut writer = place.command("sh");
+        writer.current_dir(place.path("w")).args([
+            "-c",
+            "i=0; while test ! -e ../stop; do i=$((i+1)); echo $i >>growing
+            echo $i >fleeting$((i % 7)); rm -f fleeting$(((i + 3) % 7)) new$((i % 400)); done",
+        ]);
+        let mut writer = writer.spawn().unwrap();
+        for _ in 0..5 {
+            let path = place.path("w");
+            let script = export_script(&[path.to_str().unwrap(), "HEAD", "patch", "", "", "", ""]);
+            let output = place.run(shell, &[], &script, b"");
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(matches!(output.status.code(), Some(0 | 89)), "{shell:?}: {:?} {said}", output.status);
+            if output.status.success() {
+                let exported = Exported::parse(&output.stdout);
+                assert_eq!(place.applied(&exported.payload), exported.header["tree"]);
+            }
+        }
+        fs::write(stop, "").unwrap();
+        writer.wait().unwrap();
+        place.no_leftovers();
+    }
+}
+
+#[test]
+fn a_fifo_in_place_of_a_file_is_named_and_the_file_is_gone() {
+    for shell in SHELLS {
+        let place = Place::worked_in();
+        place.sh("rm kept; mkfifo kept; git init -q nested; echo x >nested/x");
+        let exported = place.export(shell, "HEAD", "patch");
+        assert_eq!(exported.noted("special-file"), ["kept"], "{shell:?}");
+        assert!(
+            String::from_utf8_lossy(&exported.payload).contains("diff --git a/kept b/kept\ndeleted file"),
+            "{shell:?}"
+        );
+    }
+}
+
+#[test]
+fn the_scripts_are_clean_under_shellcheck() {
+    let place = Place::new();
+    for parts in [&["prelude.sh", "snapshot.sh", "export.sh"][..], &["prelude.sh", "prepare.sh"]] {
+        fs::write(place.path("script"), script(parts, &[])).unwrap();
+        let mut shellcheck = place.command("shellcheck");
+        shellcheck.args(["-s", "sh"]).arg(place.path("script"));
+        let output = shellcheck.output().expect("shellcheck is installed");
+        assert!(output.status.success(), "{parts:?}: {}", String::from_utf8_lossy(&output.stdout));
+    }
+}
+
+#[test]
+fn every_object_of_an_export_is_made_in_the_quarantine() {
+    let text = String::from_utf8(sources(&["snapshot.sh", "export.sh"])).unwrap();
+    assert!(text.contains("GIT_INDEX_FILE=$gb_dir/index GIT_OBJECT_DIRECTORY=$gb_dir/objects"));
+    let makes = [" add -A", "update-index --add", "hash-object", "index-pack", "unpack-objects", "commit-tree"];
+    for line in text.lines().filter(|line| !line.trim_start().starts_with('#')) {
+        for (at, _) in makes.iter().flat_map(|make| line.match_indices(make)) {
+            let call = line[..at].rfind("blind_git");
+            assert!(call.is_some_and(|call| !line[call..at].contains('|')), "not by blind_git: {line}");
+        }
+    }
+    assert!(!text.contains("git add ."), "what is not seen here cannot be judged");
+    let prelude = String::from_utf8(sources(&["prelude.sh"])).unwrap();
+    assert!(prelude.contains("trap 'gb_end $?' EXIT") && prelude.contains("rm -rf -- \"$gb_dir\""));
+}
