@@ -449,10 +449,21 @@ find_head() {
 
 # Sets tree, to what the throw-away index holds.
 make_tree() {
-	# git keeps the ids of those trees that it knows to be unchanged. For the others, read-tree (here it adds nothing)
-	# fills in those that are there; so write-tree makes those that are not, and touches none.
-	plain_git read-tree -i --prefix="git-banger.$gb_nonce/" "$empty_tree"
-	tree=$(plain_git write-tree)
+	# When git makes a tree that is there already, it renews the time of the pack or file that holds it; but not of a
+	# pack that is marked as cruft (2.37 or later). So it sees the packs by other names, so marked, and no loose objects;
+	# what it cannot see it makes anew, in the quarantine.
+	mkdir -- "$gb_dir/packs" "$gb_dir/packs/pack"
+	for gb_pack in "$objects"/pack/*.pack
+	do
+		test -f "$gb_pack" || break
+		gb_pack=${gb_pack##*/}
+		: >"$gb_dir/packs/pack/${gb_pack%.pack}.mtimes"
+	done
+	test ! -f "$objects/pack/$gb_pack" || ln -s -- "$objects"/pack/*.pack "$objects"/pack/*.idx "$gb_dir/packs/pack/"
+	tree=$(
+		GIT_ALTERNATE_OBJECT_DIRECTORIES=\"$gb_dir/packs\"
+		local_git write-tree --missing-ok
+	)
 }
 
 # Prints the text of a commit.
