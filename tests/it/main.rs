@@ -7,6 +7,7 @@
     reason = "tests set up the world that the program runs in, and tell the test runner"
 )]
 
+mod boundaries;
 mod completions;
 mod export;
 mod faults;

@@ -1,0 +1,195 @@
+//! What the text of the project itself promises: who may name whom, and what a script that exports may not do.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use assert_cmd::Command;
+
+/// Returns every Rust file below a folder of the project, with its text.
+fn sources(folder: &str) -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = Vec::new();
+    let mut folders = vec![root.join(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let name = path.strip_prefix(root).unwrap().display().to_string();
+                found.push((name, fs::read_to_string(path).unwrap()));
+            }
+        }
+    }
+    assert!(!found.is_empty(), "no Rust file in '{folder}'");
+    found.sort();
+    found
+}
+
+/// Returns the files that name one of these modules or crates, as the first part of a path.
+fn that_name(files: &[(String, String)], modules: &[&str]) -> Vec<String> {
+    let names = |line: &str| {
+        let line = line.split("//").next().unwrap_or_default();
+        modules.iter().any(|module| {
+            line.match_indices(&format!("{module}::"))
+                .any(|(at, _)| !line[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_'))
+                || line.contains(&format!("crate::{module};"))
+                || line.contains(&format!("use {module};"))
+        })
+    };
+    files.iter().filter(|(_, text)| text.lines().any(names)).map(|(name, _)| name.clone()).collect()
+}
+
+#[test]
+fn no_file_of_these_tests_is_left_out() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
+    let listed = include_str!("main.rs");
+    for entry in fs::read_dir(folder).unwrap() {
+        let stem = PathBuf::from(entry.unwrap().file_name()).file_stem().unwrap().to_str().unwrap().to_owned();
+        assert!(stem == "main" || listed.contains(&format!("\nmod {stem};\n")), "'{stem}' is not in tests/it/main.rs");
+    }
+}
+
+#[test]
+fn guest_and_host_never_name_each_other() {
+    assert_eq!(that_name(&sources("src/guest"), &["host"]), [""; 0]);
+    assert_eq!(that_name(&sources("src/host"), &["guest", "ssh"]), [""; 0]);
+}
+
+#[test]
+fn the_ssh_library_is_named_in_one_folder() {
+    let elsewhere: Vec<_> = sources("src").into_iter().filter(|(name, _)| !name.starts_with("src/ssh/")).collect();
+    assert_eq!(that_name(&elsewhere, &["russh", "tokio"]), [""; 0]);
+}
+
+#[test]
+fn the_lints_that_hold_the_boundaries_are_lifted_in_three_files_only() {
+    let lifted = |text: &str| text.contains("#![expect(clippy::disallowed_methods");
+    let files = sources("src").into_iter().filter(|(_, text)| lifted(text)).map(|(name, _)| name);
+    assert_eq!(files.collect::<Vec<_>>(), ["src/process.rs", "src/settings.rs", "src/ui.rs"]);
+}
+
+#[test]
+fn the_help_of_what_only_reads_a_guest_says_so() {
+    for verb in ["export", "fetch", "pull"] {
+        let help = Command::new(env!("CARGO_BIN_EXE_git-banger")).args([verb, "--help"]).output().unwrap();
+        let help = String::from_utf8(help.stdout).unwrap();
+        assert!(help.contains("Non-mutating for the guest"), "{help}");
+    }
+}
+
+/// The scripts that exports are made of, without comments, and without what they only say.
+fn export_lines() -> Vec<&'static str> {
+    let texts = [include_str!("../../src/guest/snapshot.sh"), include_str!("../../src/guest/export.sh")];
+    let lines = texts.iter().flat_map(|text| text.lines()).map(str::trim);
+    // The header of a bundle is text, too.
+    let lines = lines.filter(|line| !line.starts_with('#') && !line.contains("git bundle"));
+    let code = lines.map(|line| line.split("die ").next().unwrap_or_default());
+    code.collect()
+}
+
+/// Returns each git call in these lines: how git is called, and the verb.
+fn git_calls(lines: &[&'static str]) -> Vec<(&'static str, &'static str)> {
+    let mut calls = Vec::new();
+    for line in lines {
+        let mut words = line.split(|c: char| c.is_whitespace() || "()`\"".contains(c)).filter(|word| !word.is_empty());
+        while let Some(word) = words.next() {
+            if word.contains('$') || (word != "git" && !word.ends_with("_git")) {
+                continue;
+            }
+            let mut verb = words.next().unwrap_or_default();
+            while verb == "-c" || verb == "-C" {
+                verb = words.nth(1).unwrap_or_default();
+                if verb.starts_with('$') {
+                    verb = words.next().unwrap_or_default();
+                }
+            }
+            calls.push((word, verb));
+        }
+    }
+    calls
+}
+
+#[test]
+fn whatever_an_export_writes_goes_to_its_own_index_and_quarantine() {
+    let lines = export_lines();
+    let calls = git_calls(&lines);
+    assert!(calls.contains(&("blind_git", "add")) && calls.contains(&("blind_git", "update-index")), "{calls:?}");
+
+    let reads = [
+        "cat-file",
+        "check-ignore",
+        "config",
+        "diff-tree",
+        "ls-files",
+        "ls-tree",
+        "rev-list",
+        "rev-parse",
+        "show-ref",
+        "status",
+        "symbolic-ref",
+    ];
+    let on_its_own_index = ["add", "pack-objects", "read-tree", "update-index", "write-tree"];
+    let makes_objects = ["add", "hash-object", "index-pack", "write-tree"];
+    for (how, verb) in calls {
+        let allowed = reads.contains(&verb)
+            || match how {
+                "git" | "real_git" => false,
+                "plain_git" => on_its_own_index.contains(&verb) && !makes_objects.contains(&verb),
+                "local_git" => verb == "write-tree",
+                "blind_git" => on_its_own_index.contains(&verb) || makes_objects.contains(&verb),
+                _ => false,
+            }
+            || verb.is_empty()
+            // The wrappers pass on what they are given.
+            || verb == "$@";
+        assert!(allowed, "'{how} {verb}' could write what is not the export's own");
+    }
+
+    let quarantine = lines.iter().any(|line| {
+        line.contains("GIT_INDEX_FILE=$gb_dir/index") && line.contains("GIT_OBJECT_DIRECTORY=$gb_dir/objects")
+    });
+    let exported = lines.iter().any(|line| {
+        line.starts_with("export ") && line.contains("GIT_INDEX_FILE") && line.contains("GIT_OBJECT_DIRECTORY")
+    });
+    assert!(quarantine && exported, "the quarantine is not set up for every call");
+}
+
+#[test]
+fn whatever_else_an_export_writes_goes_to_its_temporary_folder() {
+    let lines = export_lines();
+    // A variable that names a file there.
+    let is_own = |target: &str| {
+        let name = target.strip_prefix("\"$").and_then(|rest| rest.split('"').next()).unwrap_or("?");
+        name == "gb_list" || lines.iter().any(|line| line.contains(&format!("{name}=$gb_dir/")))
+    };
+    for line in &lines {
+        // awk's own redirections stand beside a print; it runs in the temporary folder, as does the loop over gb_list.
+        for (at, _) in line.match_indices('>').filter(|_| !line.contains("print ")) {
+            let target = line[at + 1..].trim_start_matches('>').trim_start();
+            let own = ["\"$gb_dir/", "\"$gb_git/", "/dev/null", "&", "= "].iter().any(|own| target.starts_with(own));
+            assert!(own || target.is_empty() || is_own(target), "'{line}' writes outside of the temporary folder");
+        }
+        let writes = ["cp ", "ln ", "mkdir ", "mv ", "rm ", "touch "].iter().any(|program| line.starts_with(program));
+        assert!(!writes || line.contains("$gb_dir") || line.contains("$gb_git"), "'{line}' writes elsewhere");
+    }
+}
+
+#[test]
+fn the_temporary_folder_of_a_script_goes_however_it_ends() {
+    let prelude = include_str!("../../src/guest/prelude.sh");
+    for trap in [
+        "trap 'gb_end $?' EXIT",
+        "trap 'gb_end 129' HUP",
+        "trap 'gb_end 130' INT",
+        "trap 'gb_end 141' PIPE",
+        "trap 'gb_end 143' TERM",
+    ] {
+        assert_eq!(prelude.matches(trap).count(), 1, "{trap}");
+    }
+    let (_, end) = prelude.split_once("\ngb_end() {\n").unwrap();
+    let (end, _) = end.split_once("\n}\n").unwrap();
+    assert!(end.contains("rm -rf -- \"$gb_dir\""), "{end}");
+    let export = include_str!("../../src/guest/export.sh");
+    assert!(export.contains("main() {\n\tbegin \"$1\"\n\tlease\n"), "an export begins with the traps and the lease");
+}
