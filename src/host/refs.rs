@@ -94,7 +94,7 @@ impl Repo {
 fn encode(vm: &str) -> String {
     let mut text = String::new();
     for (at, byte) in vm.bytes().enumerate() {
-        let dot_is_plain = at > 0 && !text.ends_with('.') && !matches!(&vm[at..], "." | ".lock");
+        let dot_is_plain = at > 0 && !text.ends_with('.') && !matches!(&vm.as_bytes()[at..], b"." | b".lock");
         match byte {
             b'.' if dot_is_plain => text.push('.'),
             b'-' | b'_' | b'@' => text.push(char::from(byte)),
