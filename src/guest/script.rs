@@ -198,4 +198,12 @@ mod tests {
         assert!(!text.lines().any(|line| line.starts_with('#')));
         assert!(text.contains("git bundle"), "the header of a bundle starts with a '#', but is no comment");
     }
+
+    #[test]
+    fn what_a_script_said_is_the_message_and_cannot_steer_the_terminal() {
+        let error = verdict("dev", 99, b"the repository in '\x1b[2Jw' belongs to another user\n").to_string();
+        assert!(error.starts_with("guest 'dev': the repository in '"), "{error}");
+        assert!(error.ends_with("belongs to another user") && !error.contains('\x1b'), "{error}");
+        assert!(verdict("dev", 1, b"").to_string().contains("ended with status 1 and said nothing"));
+    }
 }

@@ -188,4 +188,14 @@ mod tests {
             assert!(read(&WHOLE[..length], 7).is_err(), "cut after {length} bytes");
         }
     }
+
+    #[test]
+    fn a_guest_that_never_comes_to_the_point_is_left() {
+        let mut endless = Stream::new(io::repeat(b'x'), "n");
+        assert!(endless.marker().is_err());
+        let mut endless = Stream::new(io::repeat(b'\n'), "n");
+        assert!(endless.marker().is_err());
+        let mut endless = Stream::new(io::repeat(b'x'), "n");
+        assert!(endless.header().is_err());
+    }
 }
