@@ -78,18 +78,18 @@ fn the_help_of_what_only_reads_a_guest_says_so() {
     }
 }
 
-/// The scripts that exports are made of, without comments, and without what they only say.
-fn export_lines() -> Vec<&'static str> {
+/// The lines of the scripts that exports are made of, without comments, and without what they only say.
+fn export_lines() -> Vec<String> {
     let texts = [include_str!("../../src/guest/snapshot.sh"), include_str!("../../src/guest/export.sh")];
-    let lines = texts.iter().flat_map(|text| text.lines()).map(str::trim);
+    let whole = texts.concat().replace("\\\n", " ");
+    let lines = whole.lines().map(str::trim);
     // The header of a bundle is text, too.
     let lines = lines.filter(|line| !line.starts_with('#') && !line.contains("git bundle"));
-    let code = lines.map(|line| line.split("die ").next().unwrap_or_default());
-    code.collect()
+    lines.map(|line| line.split("die ").next().unwrap_or_default().to_owned()).collect()
 }
 
 /// Returns each git call in these lines: how git is called, and the verb.
-fn git_calls(lines: &[&'static str]) -> Vec<(&'static str, &'static str)> {
+fn git_calls(lines: &[String]) -> Vec<(&str, &str)> {
     let mut calls = Vec::new();
     for line in lines {
         let mut words = line.split(|c: char| c.is_whitespace() || "()`\"".contains(c)).filter(|word| !word.is_empty());
@@ -160,12 +160,12 @@ fn whatever_else_an_export_writes_goes_to_its_temporary_folder() {
     let lines = export_lines();
     // A variable that names a file there.
     let is_own = |target: &str| {
-        let name = target.strip_prefix("\"$").and_then(|rest| rest.split('"').next()).unwrap_or("?");
+        let name = target.strip_prefix("\"$").and_then(|rest| rest.split(['"', '.']).next()).unwrap_or("?");
         name == "gb_list" || lines.iter().any(|line| line.contains(&format!("{name}=$gb_dir/")))
     };
     for line in &lines {
         // awk's own redirections stand beside a print; it runs in the temporary folder, as does the loop over gb_list.
-        for (at, _) in line.match_indices('>').filter(|_| !line.contains("print ")) {
+        for (at, _) in line.match_indices('>').filter(|_| !line.contains("print ") && !line.contains("<git-banger>")) {
             let target = line[at + 1..].trim_start_matches('>').trim_start();
             let own = ["\"$gb_dir/", "\"$gb_git/", "/dev/null", "&", "= "].iter().any(|own| target.starts_with(own));
             assert!(own || target.is_empty() || is_own(target), "'{line}' writes outside of the temporary folder");
