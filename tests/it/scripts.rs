@@ -4,7 +4,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -12,6 +11,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+
+use crate::support::{Fingerprint, fingerprint, path_with};
 
 const SHELLS: [&[&str]; 3] = [&["dash"], &["bash", "--posix"], &["busybox", "ash"]];
 const NONCE: &str = "0123456789abcdef0123456789abcdef";
@@ -84,7 +85,7 @@ impl Place {
 
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
-        command.env_clear().env("PATH", path_with_guest_git()).env("HOME", self.path("home"));
+        command.env_clear().env("PATH", path_with("GIT_BANGER_TEST_GUEST_GIT")).env("HOME", self.path("home"));
         command.env("TMPDIR", self.path("tmp")).env("GIT_CONFIG_NOSYSTEM", "1");
         for who in ["AUTHOR", "COMMITTER"] {
             command.env(format!("GIT_{who}_NAME"), "Worker").env(format!("GIT_{who}_EMAIL"), "worker@example.org");
@@ -137,14 +138,11 @@ impl Place {
         assert!(left.is_empty(), "left behind: {left:?}");
     }
 
-    fn untouched_since(&self, before: &[String]) {
-        let now = self.fingerprint();
-        let gone: Vec<_> = before.iter().filter(|line| !now.contains(line)).collect();
-        let come: Vec<_> = now.iter().filter(|line| !before.contains(line)).collect();
-        assert!(gone.is_empty() && come.is_empty(), "the workspace changed\nbefore: {gone:#?}\nafter: {come:#?}");
+    fn untouched_since(&self, before: &Fingerprint) {
+        before.assert_same(&self.fingerprint());
     }
 
-    fn fingerprint(&self) -> Vec<String> {
+    fn fingerprint(&self) -> Fingerprint {
         fingerprint(&self.path("w"))
     }
 }
@@ -217,14 +215,6 @@ fn records(mut bytes: &[u8]) -> (Vec<Vec<u8>>, &[u8]) {
     }
 }
 
-fn path_with_guest_git() -> String {
-    let path = std::env::var("PATH").unwrap();
-    match std::env::var("GIT_BANGER_TEST_GUEST_GIT") {
-        Ok(folder) => format!("{folder}:{path}"),
-        Err(_) => path,
-    }
-}
-
 fn sources(parts: &[&str]) -> Vec<u8> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/guest");
     parts.iter().flat_map(|part| fs::read(folder.join(part)).unwrap()).collect()
@@ -244,37 +234,6 @@ fn script(parts: &[&str], args: &[&str]) -> Vec<u8> {
 
 fn export_script(args: &[&str]) -> Vec<u8> {
     script(&["prelude.sh", "snapshot.sh", "export.sh"], args)
-}
-
-fn digest(bytes: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    bytes.hash(&mut hasher);
-    hasher.finish()
-}
-
-/// Type, mode, time and bytes of everything below a folder.
-fn fingerprint(folder: &Path) -> Vec<String> {
-    let mut lines = Vec::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).unwrap() {
-            let path = entry.unwrap().path();
-            let meta = fs::symlink_metadata(&path).unwrap();
-            let content = match meta.file_type() {
-                kind if kind.is_symlink() => format!("{:?}", fs::read_link(&path).unwrap()),
-                kind if kind.is_file() => format!("{:x}", digest(&fs::read(&path).unwrap())),
-                kind => {
-                    if kind.is_dir() {
-                        folders.push(path.clone());
-                    }
-                    String::new()
-                }
-            };
-            lines.push(format!("{path:?} {:o} {}.{} {content}", meta.mode(), meta.mtime(), meta.mtime_nsec()));
-        }
-    }
-    lines.sort();
-    lines
 }
 
 #[test]
@@ -880,7 +839,7 @@ fn a_prepared_workspace_is_what_was_shipped() {
         let words = [at.to_str().unwrap(), "HEAD", "patch", "", &shipped.words[1], &shipped.words[3], ""];
         let before = fingerprint(&at);
         let exported = Exported::parse(&place.run(shell, &[], &export_script(&words), b"").stdout);
-        assert_eq!(fingerprint(&at), before);
+        before.assert_same(&fingerprint(&at));
         assert_eq!(exported.header["tree"], place.git_in("ship", &["rev-parse", &baseline]), "{shell:?}");
         assert_eq!(exported.header["since"], "0");
     }
@@ -920,7 +879,7 @@ fn prepare_refuses_a_path_that_is_taken_and_changes_nothing_there() {
             assert_eq!(output.status.code(), Some(87), "{shell:?} {path}");
             assert!(output.stdout.is_empty() && !output.stderr.is_empty());
         }
-        assert_eq!(fingerprint(&place.path("home")), before, "{shell:?}");
+        before.assert_same(&fingerprint(&place.path("home")));
         place.no_leftovers();
     }
 }

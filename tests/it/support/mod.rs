@@ -117,6 +117,11 @@ impl Fingerprint {
         self
     }
 
+    /// Returns how many files and folders it is of.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// Fails when something differs now, and says what.
     pub fn assert_same(&self, now: &Fingerprint) {
         let lines = |this: &Fingerprint, other: &Fingerprint| {
