@@ -56,7 +56,9 @@ aim() {
 		test -w "$gb_path" || die 91 "'$fifo' cannot be written to"
 		fifo=$gb_path reader="'$fifo'"
 		place=$(CDPATH='' cd -- "$(dirname -- "$fifo")" && pwd -P)/${fifo##*/}
-		place=$gb_state/fifos/$(printf %s "$place" | tr -c 'A-Za-z0-9\n' _ | tail -c 100)
+		# A name to read, and a sum to tell paths apart that read the same.
+		place=$gb_state/fifos/$(printf %s "$place" | tr -c 'A-Za-z0-9' _ | tail -c 60).$(printf %s "$place" |
+			cksum 2>/dev/null | tr ' ' _)
 		{ mkdir -p -- "$place" && printf '' >>"$place/write.lock"; } || die 91 "cannot make the folder '$place'"
 	fi
 }
