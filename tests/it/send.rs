@@ -96,6 +96,8 @@ guest_test!(a_stalled_reader_is_told_apart_by_what_went_in, |guest| {
     let signal = |name: &str| {
         let pid = listed[0]["pid"].to_string();
         assert!(Command::new("kill").args([name, pid.as_str()]).status().unwrap().success());
+        let stopped = || fs::read_to_string(format!("/proc/{pid}/stat")).unwrap().contains(") T ");
+        eventually("it is stopped", || name != "-STOP" || stopped());
     };
     signal("-STOP");
     let big = vec![b'b'; 200_000];
