@@ -124,8 +124,9 @@ impl Jj {
     }
 
     /// Starts a call of jj that is shown as `label` in the operation log: the arguments are all of it that can be ours.
+    /// Ctrl-C does not reach it, so that no operation is left half-way.
     pub fn labelled<'a>(&self, label: &str, args: impl IntoIterator<Item = &'a str>) -> Call {
-        self.call(["--config", &format!("banger.op={}", quoted(label))]).args(args)
+        self.call(["--config", &format!("banger.op={}", quoted(label))]).args(args).apart()
     }
 
     fn call<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Call {

@@ -644,3 +644,35 @@ fn variables_of_git_do_not_reach_jj() {
     assert!(!world.host.path("tmp/index").exists());
     assert_eq!(world.git(&["--work-tree", world.root.to_str().unwrap(), "status", "--short"]), " M a");
 }
+
+#[test]
+fn a_landing_that_jj_does_not_take_is_taken_back() {
+    let world = World::colocated();
+    world.prepare();
+    world.write("b", "mine\n");
+    world.guest.write("a", "theirs\n");
+    world.guest.write("folder/new", "new\n");
+    // The real jj, but for the snapshot of the landing.
+    let pull_with = |last: &str| {
+        let jj = world.host.path("bin/jj");
+        let script = format!("#!/bin/sh\ncase \"$*\" in *--config-file*) {last} ;; esac\n{} \"$@\"\n", "exec \"$JJ\"");
+        write_file(&jj, script.as_bytes());
+        set_mode(&jj, 0o755);
+        let mut command = world.command("git-banger", &["pull", VM, "--base-commit", "@prepare"]);
+        let path =
+            command.get_envs().find(|(name, _)| *name == "PATH").unwrap().1.unwrap().to_str().unwrap().to_owned();
+        let path = format!("{}:{path}", jj.parent().unwrap().display());
+        world.ran(command.env("PATH", path).env("JJ", require("jj")))
+    };
+    let ran = pull_with("echo 'Error: the disk is full' >&2; exit 1");
+    assert!(ran.code == Some(1) && ran.stderr.contains("(exit 1): the disk is full"), "{ran:?}");
+    assert_eq!((world.read("a"), world.read("b"), world.exists("folder")), (lines("a"), "mine\n".to_owned(), false));
+    assert_eq!(pull_with("kill -9 $PPID; exit 1").code, None);
+    assert_eq!(world.read("a"), "theirs\n");
+    let ran = world.pull(&[]);
+    let taken_back = "warning: an earlier landing was cut off half-way; it was taken back first\n";
+    assert!(ran.code == Some(0) && ran.stderr.starts_with(taken_back) && ran.stderr.ends_with("jj undo\n"), "{ran:?}");
+    assert_eq!(ran.stdout, "M\ta\nA\tfolder/new\n");
+    world.jj(&["undo"]);
+    assert_eq!((world.read("a"), world.read("b"), world.exists("folder")), (lines("a"), "mine\n".to_owned(), false));
+}
