@@ -15,6 +15,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anstyle::{AnsiColor, Style};
 
@@ -33,11 +34,12 @@ fn main() -> ExitCode {
 }
 
 fn story() -> Result<()> {
-    // Ctrl-C ends the command that runs; the step then fails, and everything is cleaned up.
+    // Ctrl-C ends the command that runs, then the story; and everything is cleaned up.
+    let interrupted = Arc::<AtomicBool>::default();
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-        signal_hook::flag::register(signal, Arc::default())?;
+        signal_hook::flag::register(signal, interrupted.clone())?;
     }
-    let world = World::new()?;
+    let world = World::new(interrupted)?;
     let (host, worker) = (world.host(), world.worker());
 
     say("A repository on the host, with an edit that is not committed:");
@@ -81,6 +83,7 @@ fn story() -> Result<()> {
 struct World {
     // Dropped in this order: the server before its home.
     _server: Server,
+    interrupted: Arc<AtomicBool>,
     env: BTreeMap<String, String>,
     root: tempfile::TempDir,
 }
@@ -94,7 +97,7 @@ struct Typist<'a> {
 }
 
 impl World {
-    fn new() -> Result<World> {
+    fn new(interrupted: Arc<AtomicBool>) -> Result<World> {
         let root = tempfile::Builder::new().prefix("git-banger-demo-").tempdir()?;
         let path = |name: &str| root.path().join(name);
         for folder in ["host/shop", "guest", "tmp"] {
@@ -133,7 +136,7 @@ impl World {
         let settings =
             format!("[banger]\n\tsshConfig = {}\n[advice]\n\tstatusHints = false\n", text(&path("ssh_config")));
         fs::write(path("host/.gitconfig"), settings)?;
-        Ok(World { _server: server, env, root })
+        Ok(World { _server: server, interrupted, env, root })
     }
 
     fn host(&self) -> Typist<'_> {
@@ -160,6 +163,9 @@ impl Typist<'_> {
         shell.args(["-e", "-c", command]).current_dir(&self.folder);
         shell.env_clear().envs(&self.world.env).env("HOME", &self.home);
         let status = shell.status()?;
+        if self.world.interrupted.load(Ordering::Relaxed) {
+            return Err("interrupted".into());
+        }
         if status.success() { Ok(()) } else { Err(format!("this step failed ({status}): {command}").into()) }
     }
 }
