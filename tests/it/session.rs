@@ -40,6 +40,14 @@ impl Attached {
         assert_eq!(got.as_deref(), Ok(line));
     }
 
+    /// As [`Attached::expect`], in any order: stdout and stderr are read side by side.
+    fn expect_all<const N: usize>(&self, mut lines: [&str; N]) {
+        let mut got = [(); N].map(|()| self.lines.recv_timeout(Duration::from_secs(20)).unwrap());
+        got.sort();
+        lines.sort_unstable();
+        assert_eq!(got, lines);
+    }
+
     fn type_in(&mut self, text: &str) {
         self.stdin.as_mut().unwrap().write_all(text.as_bytes()).unwrap();
     }
@@ -138,9 +146,7 @@ guest_test!(one_is_attached_until_its_connection_goes_and_the_session_never_sees
     let mut first = Attached::start(&host, &["session", "attach", VM, "s"]);
     first.expect(ATTACHED);
     first.type_in("one\n");
-    let mut both = [(); 2].map(|()| first.lines.recv_timeout(Duration::from_secs(20)).unwrap());
-    both.sort();
-    assert_eq!(both, ["! err one", "got one"]);
+    first.expect_all(["! err one", "got one"]);
     let second = host.run(&["session", "attach", VM, "s"]);
     assert_eq!(second.code, Some(1), "{second:?}");
     assert!(second.stderr.starts_with("error: guest 'dev': session 's' is attached by "), "{second:?}");
@@ -150,12 +156,9 @@ guest_test!(one_is_attached_until_its_connection_goes_and_the_session_never_sees
     first.child.kill().unwrap();
     first.child.wait().unwrap();
     let mut again = Attached::start(&host, &["session", "attach", VM, "s", "--from", "8"]);
-    again.expect(ATTACHED);
-    again.expect("got two");
+    again.expect_all([ATTACHED, "got two"]);
     again.type_in("three\nfour\n");
-    let mut said = [(); 4].map(|()| again.lines.recv_timeout(Duration::from_secs(20)).unwrap());
-    said.sort();
-    assert_eq!(said, ["! err four", "! err three", "got four", "got three"]);
+    again.expect_all(["! err four", "! err three", "got four", "got three"]);
     let mut thief = Attached::start(&host, &["session", "attach", VM, "s", "--steal"]);
     again.expect("! error: guest 'dev': another took over");
     assert_eq!(again.code(), Some(1));
@@ -168,9 +171,7 @@ guest_test!(one_is_attached_until_its_connection_goes_and_the_session_never_sees
     let mut last = Attached::start(&host, &["session", "attach", VM, "s"]);
     last.expect(ATTACHED);
     assert_eq!(host.run(&["send", VM, "s", "-q", "-m", "five", "--eof"]).code, Some(0));
-    let mut said = [(); 4].map(|()| last.lines.recv_timeout(Duration::from_secs(20)).unwrap());
-    said.sort();
-    assert_eq!(said, ["! err five", "! session 's' ended with status 0", "end", "got five"]);
+    last.expect_all(["! err five", "! session 's' ended with status 0", "end", "got five"]);
     last.stdin = None;
     assert_eq!(last.code(), Some(0));
     guest.assert_no_leftovers();
@@ -184,8 +185,7 @@ guest_test!(an_interrupt_leaves_the_session_and_what_was_followed_can_be_taken_u
         assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
     };
     let attached = Attached::start(&host, &["session", "attach", VM, "s", "--from", "start"]);
-    attached.expect(ATTACHED);
-    attached.expect("one");
+    attached.expect_all([ATTACHED, "one"]);
     interrupt(&attached);
     attached.expect(LEFT);
     assert_eq!(attached.code(), Some(0));

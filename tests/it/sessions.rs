@@ -574,8 +574,16 @@ fn a_reader_that_goes_away_is_told_with_what_went_in() {
         assert!(answer.code == 98 && (65_536..=122_880).contains(&count), "{shell}: {answer:?}");
         // Its stdin has no reader any more, though it lives.
         guest.send("s", b"x\n", Send { timeout: 1, ..SEND }).refused(91, "session 's' does not read");
-        guest.started("t", &["sleep", "0.5"]);
-        let answer = guest.send("t", &big, SEND);
+        guest.started("t", &["sleep", "1000"]);
+        let running = guest.begin_send("t", &big, SEND).go();
+        let copier = guest.path(&format!("tmp/git-banger.{}/dd", running.nonce));
+        eventually("the pipe is full", || {
+            let pid = fs::read_to_string(&copier).unwrap_or_default();
+            let io = fs::read_to_string(format!("/proc/{}/io", pid.trim())).unwrap_or_default();
+            io.contains("wchar: 65536\n")
+        });
+        signal("KILL", &guest.listed().last().unwrap()["pid"]);
+        let answer = running.end();
         assert!(answer.code == 98 && answer.stderr.starts_with("65536 of 300000 "), "{shell}: {answer:?}");
         guest.no_leftovers();
     });
