@@ -278,15 +278,16 @@ find_unreadable() {
 		elif test ! -f "$gb_name" && test ! -d "$gb_name"
 		then
 			plain_git update-index --force-remove -- "$gb_name"
-		elif test ! -r "$gb_name"
+		elif test ! -r "$gb_name" && test -e "$gb_name"
 		then
+			# Asked last whether it is there: it may have gone since.
 			printf 'unreadable\0%s\0' "$gb_name"
 		fi
 	done
 	find . -name .git -prune -o -type d -exec sh -c '
 		for d
 		do
-			{ test -r "$d" && test -x "$d"; } || git -c core.fsmonitor=false check-ignore -q -- "$d" || printf "unreadable\0%s\0" "${d#./}"
+			{ test -r "$d" && test -x "$d"; } || test ! -e "$d" || git -c core.fsmonitor=false check-ignore -q -- "$d" || printf "unreadable\0%s\0" "${d#./}"
 		done' sh {} + 2>/dev/null || :
 }
 

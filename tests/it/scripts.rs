@@ -1021,7 +1021,7 @@ fn files_that_change_while_they_are_read_are_taken_whole() {
         let mut writer = place.command("sh");
         writer.current_dir(place.path("w")).args([
             "-c",
-            "i=0; while test ! -e ../stop; do i=$((i+1)); echo $i >>growing
+            "i=0; while test -e ../tmp && test ! -e ../stop; do i=$((i+1)); echo $i >>growing
             echo $i >fleeting$((i % 7)); rm -f fleeting$(((i + 3) % 7)) new$((i % 400)); done",
         ]);
         let mut writer = writer.spawn().unwrap();
