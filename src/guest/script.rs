@@ -100,9 +100,15 @@ impl Script {
             let shown = args.iter().map(|arg| format!(" '{}'", ui::sanitise(arg, Keep::Nothing))).collect::<String>();
             ui::trace(&format!("guest script '{}' ({} bytes): main{shown}", self.name, script.len()));
         }
-        // 'dd bs=1' takes exactly the script and leaves the rest of stdin, which no shell's own reading does. No
-        // character here means anything to fish or csh.
-        let command = format!("exec sh -c 'eval \"$(dd bs=1 count={} 2>/dev/null)\"' git-banger", script.len());
+        // 'dd bs=1' takes exactly the script and leaves the rest of stdin, which no shell's own reading does. 'head'
+        // may take more, and is done at once (1 ms against 27): good where nothing follows but the end. Not every head
+        // has '-c', which POSIX does not know. No character here means anything to fish or csh.
+        let length = script.len();
+        let read = match payload {
+            Some(_) => format!("dd bs=1 count={length} 2>/dev/null"),
+            None => format!("head -c {length} 2>/dev/null || dd bs=1 count={length} 2>/dev/null"),
+        };
+        let command = format!("exec sh -c 'eval \"$({read})\"' git-banger");
         Call { command, script, payload }
     }
 }

@@ -92,7 +92,10 @@ pub fn pack(repo: &Repo, head: &Head, freight: &Freight) -> Result<File> {
     let clone = |file: &File| file.try_clone().context(|| "cannot use a temporary file".to_owned());
     let ends = freight.shallow.iter().map(|commit| format!("--shallow {commit}\n"));
     let input: String = ends.chain([format!("{}\n{}\n", head.commit, freight.baseline)]).collect();
-    let call = repo.git.call(["pack-objects", "-q", "--revs", "--stdout", "--delta-base-offset"]).input(input);
+    // Deltas that are there are used; none are looked for. Without, 20,000 new files of 9 kB took 14 s to pack, and not
+    // 0.1 s, to save 0.3 % (git 2.47).
+    let fixed = ["pack-objects", "-q", "--revs", "--stdout", "--delta-base-offset", "--window=0"];
+    let call = repo.git.call(fixed).input(input);
     call.run_into(clone(&file)?)?.success("git pack-objects")?;
     let mut file = clone(&file)?;
     file.rewind().context(|| "cannot read a temporary file".to_owned())?;
