@@ -75,7 +75,8 @@ enter() {
 	umask 077
 	gb_own=1
 	mkdir -m 700 -- "$gb_dir" 2>/dev/null || {
-		gb_own=
+		# One that was killed may have made it first.
+		test "$?" -gt 128 || gb_own=
 		die 86 "cannot make a temporary folder in '${TMPDIR:-/tmp}'"
 	}
 	for gb_old in "${TMPDIR:-/tmp}"/git-banger.*
