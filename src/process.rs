@@ -207,9 +207,13 @@ impl Output {
             Some(code) => format!("exit {code}"),
             None => "killed by a signal".to_owned(),
         };
+        Error::refused(format!("{what} failed ({how}): {}", self.said()))
+    }
+
+    /// Returns what the child said on stderr, made harmless, without git's `fatal: `.
+    pub fn said(&self) -> String {
         let said = ui::sanitise(self.stderr.trim_ascii(), Keep::Lines);
-        let said = said.strip_prefix("fatal: ").or(said.strip_prefix("error: ")).unwrap_or(&said);
-        Error::refused(format!("{what} failed ({how}): {said}"))
+        said.strip_prefix("fatal: ").or(said.strip_prefix("error: ")).unwrap_or(&said).to_owned()
     }
 }
 

@@ -76,19 +76,24 @@ impl Repo {
         let rev_parse = |args: &[&str]| {
             let call = Call::new("git").args(["rev-parse", "--path-format=absolute"]).args(args);
             match dir {
-                Some(dir) => call.dir(dir).stdout(),
-                None => call.stdout(),
+                Some(dir) => call.dir(dir).run(),
+                None => call.run(),
             }
         };
         let place = rev_parse(&["--show-object-format", "--git-dir", "--git-path", "index"])?;
+        if place.code != Some(0) {
+            // git says best why: there is no repository, or it belongs to somebody else.
+            return Err(Error::refused(place.said()).hint("go to the repository, or name it: git banger -C DIR"));
+        }
+        let place = place.stdout;
         let [format, git_dir, index] = lines(&place)?;
         // Fails in a bare repository, and inside of a '.git'.
-        let (top, prefix) = match rev_parse(&["--show-toplevel", "--show-prefix"]) {
-            Ok(tree) => {
-                let [top, prefix] = lines(&tree)?;
-                (Some(as_path(top)), prefix.to_vec())
-            }
-            Err(_) => (None, Vec::new()),
+        let tree = rev_parse(&["--show-toplevel", "--show-prefix"])?;
+        let (top, prefix) = if tree.code == Some(0) {
+            let [top, prefix] = lines(&tree.stdout)?;
+            (Some(as_path(top)), prefix.to_vec())
+        } else {
+            (None, Vec::new())
         };
         Ok(Repo {
             git: Git::new(as_path(git_dir), top.as_deref()),
