@@ -6,7 +6,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use clap::{CommandFactory, ValueHint};
+use clap::{ArgMatches, CommandFactory, ValueHint};
 use clap_complete::engine::{self, ArgValueCandidates, CompletionCandidate};
 
 use crate::cli::{Cli, Complete, Global, Shell};
@@ -26,7 +26,9 @@ pub fn run(args: &Complete, settings: &Settings) -> Result<()> {
     let mut line = vec![OsString::from("git-banger")];
     line.extend(words.into_iter().chain([last.clone()]).map(|word| OsString::from_vec(word.value)));
 
-    let state = State { global: Global { dir: dir(&line, settings), ..settings.global().clone() } };
+    let matches = Cli::command().ignore_errors(true).try_get_matches_from(&line).unwrap_or_default();
+    let global = Global { dir: dir(&matches, settings), ..settings.global().clone() };
+    let state = State { global, vm: vm(&matches) };
     let index = line.len() - 1;
     let here = state.global.dir.clone().unwrap_or_else(|| PathBuf::from("."));
     let mut candidates =
@@ -50,13 +52,20 @@ pub fn run(args: &Complete, settings: &Settings) -> Result<()> {
 }
 
 /// Returns the folder of `-C`, from the words so far.
-fn dir(line: &[OsString], settings: &Settings) -> Option<PathBuf> {
+fn dir(matches: &ArgMatches, settings: &Settings) -> Option<PathBuf> {
     let outer = settings.global().dir.as_deref();
-    let matches = Cli::command().ignore_errors(true).try_get_matches_from(line).ok();
-    let inner = matches.as_ref().and_then(|matches| matches.get_one::<PathBuf>("dir"));
+    let inner = matches.try_get_one::<PathBuf>("dir").ok().flatten();
     match (outer, inner) {
         (Some(outer), Some(inner)) => Some(outer.join(inner)),
         (outer, inner) => outer.or(inner.map(PathBuf::as_path)).map(Path::to_owned),
+    }
+}
+
+/// Returns the vm that the words so far name.
+fn vm(matches: &ArgMatches) -> Option<String> {
+    match matches.subcommand() {
+        Some((_, below)) => vm(below),
+        None => matches.try_get_one::<String>("vm").ok().flatten().cloned(),
     }
 }
 
@@ -64,6 +73,7 @@ fn dir(line: &[OsString], settings: &Settings) -> Option<PathBuf> {
 #[derive(Clone)]
 struct State {
     global: Global,
+    vm: Option<String>,
 }
 
 impl State {
@@ -71,8 +81,9 @@ impl State {
     fn known_to(&self, command: clap::Command) -> clap::Command {
         let name = command.get_name().to_owned();
         let command = command.mut_args(|arg| match (name.as_str(), arg.get_id().as_str()) {
-            ("add", "name") => arg,
+            ("add", "name") | ("start", "session") => arg,
             (_, "vm" | "name") => arg.add(self.live(State::vms)),
+            (_, "session") => arg.add(self.live(State::sessions)),
             (_, "base_commit" | "base") => arg.add(self.live(State::bases)),
             (_, "rev") => arg.add(self.live(State::records)),
             (_, "dir") => arg.value_hint(ValueHint::DirPath),
@@ -93,6 +104,12 @@ impl State {
         let prepared = prepared.iter().filter(|name| named.iter().all(|vm| vm.name != **name));
         let known = named.iter().map(|vm| candidate(&vm.name, &vm.url));
         known.chain(prepared.map(|name| candidate(name, "prepared from here"))).collect()
+    }
+
+    fn sessions(&self) -> Vec<CompletionCandidate> {
+        let Some(vm) = &self.vm else { return Vec::new() };
+        let seen = Repo::open(self.global.dir.as_deref()).map(|repo| repo.seen_sessions(vm)).unwrap_or_default();
+        seen.iter().map(|name| candidate(name, "")).collect()
     }
 
     fn bases(&self) -> Vec<CompletionCandidate> {

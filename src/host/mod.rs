@@ -12,6 +12,7 @@ mod merge;
 mod obstacles;
 mod pathspec;
 mod refs;
+mod sessions;
 pub mod ship;
 mod vcs;
 mod workspace;

@@ -19,6 +19,8 @@ fn account() -> Account {
         account.succeeds("git", &["config", key, value]);
     }
     account.succeeds("git", &["update-ref", "refs/banger/box/prepare", "HEAD"]);
+    fs::create_dir_all(account.path("repo/.git/banger")).unwrap();
+    fs::write(account.path("repo/.git/banger/sessions"), "box\tshell\ndev\tpi\ndev\tworker-2\n").unwrap();
     account.succeeds("git", &["tag", "v1"]);
     account.succeeds("git", &["init", "-q", "../other"]);
     account.succeeds("git", &["-C", "../other", "config", "banger.elsewhere.url", "elsewhere"]);
@@ -102,6 +104,9 @@ fn complete_each(terminal: &Terminal, command: &str) {
         ("pull dev --base-commit=HEAD@pr", "pull dev --base-commit=HEAD@prepare"),
         ("pull dev --base-commit=@p", "pull dev --base-commit=@prepare"),
         ("pull dev --base-commit v", "pull dev --base-commit v1"),
+        ("session attach dev p", "session attach dev pi"),
+        ("session logs box --follow ", "session logs box --follow shell"),
+        ("send dev wo", "send dev worker-2"),
         ("export --form", "export --format"),
         ("export --format=b", "export --format=bundle"),
         ("export dev -- a", r"export dev -- a\ folder/"),
@@ -111,6 +116,7 @@ fn complete_each(terminal: &Terminal, command: &str) {
         terminal.completes(&format!("{command} {typed}"), &format!("{command} {whole}"));
     }
     terminal.lists(&format!("{command} pull "), &["dev", "box"]);
+    terminal.lists(&format!("{command} send dev "), &["pi", "worker-2"]);
 }
 
 #[test]
@@ -171,6 +177,8 @@ fn fish_completes_every_spelling() {
             ("pull de", &["dev"]),
             ("pull dev --base-commit HEAD@", &["HEAD@prepare"]),
             ("pull dev --base-commit=HEAD@pr", &["--base-commit=HEAD@prepare"]),
+            ("session attach dev ", &["pi", "worker-2"]),
+            ("send dev p", &["pi"]),
             ("export --format=b", &["--format=bundle"]),
             ("export dev -- a", &["a folder/"]),
             (r"export dev -- a\\ folder/i", &["a folder/it's $x"]),

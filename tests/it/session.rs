@@ -216,3 +216,23 @@ guest_test!(a_log_is_followed_only_while_somebody_reads, |guest| {
     assert!(since.elapsed() < Duration::from_secs(15));
     guest.assert_no_leftovers();
 });
+
+guest_test!(the_names_of_sessions_are_completed_as_they_were_seen_last, |guest| {
+    let host = host(guest);
+    let offered = || String::from_utf8(host.stdout(&["__complete", "fish", "--", "send", VM, ""])).unwrap();
+    start(&host, "one", &["cat"]);
+    start(&host, "two", &["true"]);
+    assert_eq!(offered(), "one\t\ntwo\t\n");
+    std::fs::write(host.file(".git/banger/sessions"), format!("{VM}\tgone\nother\tthree\n")).unwrap();
+    host.stdout(&["session", "list", VM, "two"]);
+    assert_eq!(offered(), "gone\t\ntwo\t\n");
+    host.stdout(&["session", "list", VM]);
+    assert_eq!(offered(), "one\t\ntwo\t\n");
+    assert_eq!(host.run(&["session", "wait", VM, "two", "-q"]).code, Some(0));
+    assert_eq!(host.run(&["session", "remove", VM, "two", "-q"]).code, Some(0));
+    assert_eq!(offered(), "one\t\n");
+    let seen = std::fs::read_to_string(host.file(".git/banger/sessions")).unwrap();
+    assert_eq!(seen, format!("{VM}\tone\nother\tthree\n"));
+    let offered = String::from_utf8(host.stdout(&["__complete", "fish", "--", "session", "start", VM, ""])).unwrap();
+    assert_eq!(offered, "");
+});

@@ -1,6 +1,6 @@
 //! `git banger session list`
 
-use super::check_word;
+use super::{check_word, see};
 use crate::cli::SessionList;
 use crate::commands::report;
 use crate::error::Result;
@@ -18,6 +18,14 @@ pub fn run(args: &SessionList, settings: &Settings) -> Result<()> {
     let guest = Guest::connect(&settings.vm(&args.vm, None, Some("."))?)?;
     let (sessions, now) = guest.sessions(name)?;
     guest.close();
+    see(settings, &args.vm, |seen| {
+        if name.is_none() {
+            seen.clear();
+        }
+        // The guest is not trusted with what the user is offered to type.
+        let names = sessions.iter().map(|session| session.name.clone());
+        seen.extend(names.filter(|name| check_word(name, "the name of a session").is_ok()));
+    });
     if args.json {
         return report::json(&sessions);
     }

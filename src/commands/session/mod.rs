@@ -7,12 +7,14 @@ mod start;
 mod stop;
 mod wait;
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use crate::cli::Session;
 use crate::error::{Error, Result};
 use crate::guest::Guest;
 use crate::guest::session::{Ended, State};
+use crate::host::Repo;
 use crate::settings::Settings;
 use crate::ui;
 
@@ -50,6 +52,14 @@ pub fn check_word<'a>(word: &'a str, what: &str) -> Result<&'a str> {
 fn connect(settings: &Settings, vm: &str, name: &str) -> Result<Guest> {
     check_word(name, "the name of a session")?;
     Guest::connect(&settings.vm(vm, None, Some("."))?)
+}
+
+/// Takes note of which sessions the guest has, for completion; outside of a repository nothing is noted, and a note that
+/// fails is no failure of the command.
+fn see(settings: &Settings, vm: &str, change: impl FnOnce(&mut BTreeSet<String>)) {
+    if let Ok(repo) = Repo::open(settings.global().dir.as_deref()) {
+        let _ = repo.see_sessions(vm, change);
+    }
 }
 
 /// Says how a session ended.

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::check_word;
+use super::{check_word, see};
 use crate::cli::{SessionStart, Stdin};
 use crate::commands::report;
 use crate::error::{Error, Result};
@@ -33,6 +33,9 @@ pub fn run(args: &SessionStart, settings: &Settings) -> Result<()> {
         command: &args.command,
     })?;
     guest.close();
+    see(settings, &vm.name, |seen| {
+        seen.insert(args.session.clone());
+    });
     if !started.grouped {
         ui::warn(
             "the guest has neither setsid, perl, python3 nor bash: 'stop' reaches only the process itself, not its \

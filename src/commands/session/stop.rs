@@ -1,6 +1,6 @@
 //! `git banger session stop` and `remove`
 
-use super::{connect, described};
+use super::{connect, described, see};
 use crate::cli::{SessionRemove, SessionStop};
 use crate::error::{Error, Result};
 use crate::settings::Settings;
@@ -37,6 +37,9 @@ pub fn remove(args: &SessionRemove, settings: &Settings) -> Result<()> {
     let guest = connect(settings, &args.vm, &args.session)?;
     guest.remove(&args.session)?;
     guest.close();
+    see(settings, &args.vm, |seen| {
+        seen.remove(&args.session);
+    });
     ui::status(&format!("removed session '{}'", args.session));
     Ok(())
 }
