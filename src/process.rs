@@ -276,7 +276,8 @@ pub fn find(program: &str) -> Result<PathBuf> {
     })
 }
 
-fn quoted(arg: &OsStr) -> String {
+/// Returns an argument as a shell takes it, made harmless.
+pub fn quoted(arg: &OsStr) -> String {
     let text = ui::sanitise(Path::new(arg).as_os_str().as_encoded_bytes(), Keep::Nothing);
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:@,+%^{}".contains(c);
     if !text.is_empty() && text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }

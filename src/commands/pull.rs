@@ -10,6 +10,7 @@ use crate::cli::{Conflict, Pull};
 use crate::error::{Error, Result};
 use crate::host::land::{self, How};
 use crate::host::{Landed, Repo};
+use crate::process::quoted;
 use crate::settings::{Settings, Vm};
 use crate::snapshot::{Change, Snapshot};
 use crate::ui;
@@ -35,7 +36,8 @@ pub fn run(args: &Pull, settings: &Settings) -> Result<()> {
     refuse_open_base(&repo, &vm, &base, &snapshot)?;
 
     let pathspecs = repo.pathspecs(&args.pathspecs);
-    let how = How { conflict: args.conflict, new_change: args.new_change };
+    let again = again(args);
+    let how = How { conflict: args.conflict, new_change: args.new_change, again: &again };
     let plan = land::plan(&repo, &vm.name, ours, &snapshot, &pathspecs, how)?;
     let changes = plan.shown().to_vec();
     let conflicts = plan.conflicts().to_vec();
@@ -87,6 +89,22 @@ fn tell(
         ui::warn(&format!("{} has changed here and in the guest: a conflict to settle", ui::path(path)));
     }
     Ok(())
+}
+
+/// Returns the arguments that ask for the same work again.
+fn again(args: &Pull) -> String {
+    let mut words = vec![quoted(args.vm.as_ref())];
+    if let Some(base) = &args.taking.base_commit {
+        words.extend(["--base-commit".to_owned(), quoted(base.as_ref())]);
+    }
+    if args.taking.ignore_unreadable {
+        words.push("--ignore-unreadable".to_owned());
+    }
+    if !args.pathspecs.is_empty() {
+        words.push("--".to_owned());
+        words.extend(args.pathspecs.iter().map(|pathspec| quoted(pathspec)));
+    }
+    words.join(" ")
 }
 
 /// Refuses what only jj can do.

@@ -18,11 +18,13 @@ use crate::ui;
 
 /// How work lands.
 #[derive(Clone, Copy, Debug)]
-pub struct How {
+pub struct How<'a> {
     /// What to do where both sides changed the same.
     pub conflict: Conflict,
     /// Land in a new change of jj's.
     pub new_change: bool,
+    /// The arguments that ask for the same work again, for hints.
+    pub again: &'a str,
 }
 
 /// A landing that can be done: its merge is clean, or conflicts are welcome, and nothing is in its way.
@@ -31,7 +33,7 @@ pub struct Plan<'a> {
     pub(super) vm: &'a str,
     snapshot: &'a Snapshot,
     pub(super) ours: Ours,
-    pub(super) how: How,
+    pub(super) how: How<'a>,
     /// The tree from which the guest's work is told apart.
     pub(super) base: Oid,
     /// What of the guest's work lands, as a tree; the snapshot's own unless pathspecs chose.
@@ -66,7 +68,7 @@ pub fn plan<'a>(
     mut ours: Ours,
     snapshot: &'a Snapshot,
     pathspecs: &[OsString],
-    how: How,
+    how: How<'a>,
 ) -> Result<Plan<'a>> {
     let base = merge::agreed(repo, vm, snapshot)?;
     // jj keeps track of whatever landed, ignored or not.
@@ -81,7 +83,7 @@ pub fn plan<'a>(
             let both = paths.iter().map(|path| Obstacle::new(path, "has changed here and in the guest"));
             let way = if repo.is_jj() { "record" } else { "merge" };
             return Err(refusal(vm, &base, &both.collect::<Vec<_>>())
-                .hint(format!("to settle it in the files: git banger pull {vm} --conflict={way}")));
+                .hint(format!("to settle it in the files: git banger pull --conflict={way} {}", how.again)));
         }
     };
     let changes = repo.diff(&ours.tree, &result, false, &[])?;
@@ -94,7 +96,7 @@ pub fn plan<'a>(
     let missing = obstacles::missing_space(repo, &changes)?;
     if missing > 0 {
         return Err(Error::refused(format!("the disk is full: {missing} bytes more are needed; nothing was changed"))
-            .hint(format!("make room, then: git banger pull {vm}")));
+            .hint(format!("make room, then: git banger pull {}", how.again)));
     }
     let shown = repo.diff(&ours.tree, &result, true, &[])?;
     Ok(Plan { repo, vm, snapshot, ours, how, base, theirs, result, conflicts, changes, shown })

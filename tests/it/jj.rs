@@ -388,7 +388,9 @@ fn a_conflict_changes_nothing_unless_it_is_asked_for() {
     let ran = world.pull(&[]);
     assert!(ran.code == Some(1) && ran.stderr.contains("\n  'a' has changed here and in the guest\n"), "{ran:?}");
     assert!(
-        ran.stderr.ends_with("hint: to settle it in the files: git banger pull dev --conflict=record\n"),
+        ran.stderr.ends_with(
+            "hint: to settle it in the files: git banger pull --conflict=record dev --base-commit HEAD@prepare\n"
+        ),
         "{ran:?}"
     );
     assert_eq!((world.read("a"), world.read("b")), (lines("a").replace("a 5\n", "mine\n"), lines("b")));

@@ -18,7 +18,7 @@ fn refused(host: &Host, guest: &TestGuest, reasons: &[&str]) {
          hint: what the guest did: git diff <id> refs/banger/dev/snapshot\n\
          hint: one file of it: git show refs/banger/dev/snapshot:PATH\n"
     );
-    let way = "hint: to settle it in the files: git banger pull dev --conflict=merge\n";
+    let way = "hint: to settle it in the files: git banger pull --conflict=merge dev --base-commit HEAD@prepare\n";
     let way = if reasons.contains("has changed here and in the guest") { way } else { "" };
     assert_eq!(host.run(&SINCE), ran(1, "", &(told + way)));
     files.assert_same(&host.files_but(&[]));
@@ -28,6 +28,20 @@ fn refused(host: &Host, guest: &TestGuest, reasons: &[&str]) {
     assert_eq!(host.refs(), refs);
     assert_eq!(host.git(&["rev-parse", "refs/banger/dev/snapshot^"]), guest.git(&["rev-parse", "HEAD"]));
 }
+
+guest_test!(the_hint_for_a_conflict_asks_for_the_same_work, |guest| {
+    let host = Host::new(guest);
+    host.prepare();
+    host.write("a", edited("a", 1).replace("edited", "host"));
+    guest.write("a", edited("a", 1));
+    guest.write("b", edited("b", 1));
+    let told = host.run(&[&SINCE[..], &["--", "a", "no such"]].concat()).stderr;
+    let hint = told.lines().last().unwrap().strip_prefix("hint: to settle it in the files: ").unwrap();
+    assert_eq!(hint, "git banger pull --conflict=merge dev --base-commit HEAD@prepare -- a 'no such'");
+    let output = host.command("sh").args(["-c", hint]).output().unwrap();
+    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(0), &b"M\ta\n"[..]));
+    assert_eq!(host.read("b"), lines("b"));
+});
 
 guest_test!(edits_of_the_same_lines_are_a_conflict, |guest| {
     let host = Host::new(guest);
