@@ -64,8 +64,8 @@ fn line(check: &Check) -> String {
         Verdict::Limited => "limited",
         Verdict::Bad => "bad",
     };
-    let cure = check.cure.as_ref().map(|cure| format!("\n\t\tcure: {cure}")).unwrap_or_default();
-    let text = format!("{result}\t{}\t{}{cure}", check.check, check.found);
+    let cure = check.cure.as_ref().map(|cure| format!("\n{:20}cure: {cure}", "")).unwrap_or_default();
+    let text = format!("{result:<9}{:<11}{}{cure}", check.check, check.found);
     format!("{}\n", ui::sanitise(text.as_bytes(), Keep::Lines))
 }
 
@@ -110,7 +110,11 @@ fn workspace(found: &Findings, vm: &str, path: &str) -> Check {
 }
 
 fn room(found: &Findings) -> Check {
-    let size = |kib: Option<u64>| kib.map_or("unknown".to_owned(), |kib| format!("{} MiB", kib / 1024));
+    let size = |kib: Option<u64>| match kib {
+        Some(kib) if kib >> 20 >= 10 => format!("{} GiB", kib >> 20),
+        Some(kib) => format!("{} MiB", kib >> 10),
+        None => "an unknown size".to_owned(),
+    };
     let told = format!("{} free in '{}', {} at home", size(found.tmp_room), found.tmp, size(found.home_room));
     let little = [found.tmp_room, found.home_room].into_iter().flatten().any(|room| room < LITTLE);
     if little { limited("room", &told, "make room, or set TMPDIR for the SSH user") } else { ok("room", told) }
