@@ -1,6 +1,8 @@
 //! What is recorded about a guest, as refs: `refs/banger/<vm>/{prepare,baseline,snapshot}`, and the newest landing in
 //! this work tree, `refs/worktree/banger/<vm>/landing`.
 
+use std::collections::BTreeSet;
+
 use super::{Repo, git};
 use crate::error::{Error, Result};
 use crate::snapshot::Oid;
@@ -55,8 +57,9 @@ impl Repo {
     /// Forgets all that is recorded about a guest; tells whether there was anything.
     ///
     /// # Errors
-    /// When a ref cannot be deleted.
+    /// When it cannot be removed.
     pub fn forget(&self, vm: &str) -> Result<bool> {
+        self.see_sessions(vm, BTreeSet::clear)?;
         let name = encode(vm);
         let folders = [format!("refs/banger/{name}/"), format!("refs/worktree/banger/{name}/")];
         let refs = self.git.line(["for-each-ref", "--format=delete %(refname)", &folders[0], &folders[1]])?;

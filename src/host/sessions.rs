@@ -27,6 +27,7 @@ impl Repo {
         let before = self.seen();
         let mut seen = before.clone();
         change(seen.entry(vm.to_owned()).or_default());
+        seen.retain(|_, names| !names.is_empty());
         if seen == before {
             return Ok(());
         }

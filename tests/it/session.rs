@@ -233,6 +233,8 @@ guest_test!(the_names_of_sessions_are_completed_as_they_were_seen_last, |guest| 
     assert_eq!(offered(), "one\t\n");
     let seen = std::fs::read_to_string(host.file(".git/banger/sessions")).unwrap();
     assert_eq!(seen, format!("{VM}\tone\nother\tthree\n"));
+    assert_eq!(host.run(&["vm", "remove", VM, "-q"]).code, Some(0));
+    assert_eq!(std::fs::read_to_string(host.file(".git/banger/sessions")).unwrap(), "other\tthree\n");
     let offered = String::from_utf8(host.stdout(&["__complete", "fish", "--", "session", "start", VM, ""])).unwrap();
     assert_eq!(offered, "");
 });
