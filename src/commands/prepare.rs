@@ -54,11 +54,14 @@ fn say(what: &str, repo: &Repo, vm: &Vm, branch: Option<&str>, freight: &ship::F
         0 => "no commit yet".to_owned(),
         commits => format!("{} ({})", repo.head()?.commit.short(), report::count(commits, "commit")),
     };
+    let edits = match freight.edited {
+        0 => "no".to_owned(),
+        edited => format!("{} of", report::count(edited, "file")),
+    };
     ui::status(&format!(
-        "{what} {} at {at} to '{}', with {} of uncommitted edits",
+        "{what} {} at {at} to '{}', with {edits} uncommitted edits",
         branch.map_or("a detached HEAD".to_owned(), |branch| format!("branch '{branch}'")),
         vm.name,
-        report::count(freight.edited, "file"),
     ));
     if freight.left_untracked > 0 {
         ui::status(&format!("{} stayed behind", report::count(freight.left_untracked, "untracked file")));

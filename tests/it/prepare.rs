@@ -86,7 +86,7 @@ guest_test!(prepare_can_ship_part_of_the_history_on_another_branch, |guest| {
         host.write("a", round);
         host.commit(round);
     }
-    let told = "shipped branch 'agent/one' at <id> (2 commits) to 'dev', with 0 files of uncommitted edits\n\
+    let told = "shipped branch 'agent/one' at <id> (2 commits) to 'dev', with no uncommitted edits\n\
                 workspace: '<guest>/home/repo'\n";
     let args = ["prepare", VM, "--depth", "2", "--branch", "agent/one"];
     assert_eq!(host.run(&args), ran(0, "", &format!("{told}{HINT}")));

@@ -52,7 +52,7 @@ fn line(session: &Listed, now: u64) -> String {
 
 fn age(seconds: u64) -> String {
     match seconds {
-        0..=119 => format!("{seconds} seconds"),
+        0..=119 => report::count(seconds, "second"),
         120..=7_199 => format!("{} minutes", seconds / 60),
         7_200..=172_799 => format!("{} hours", seconds / 3_600),
         _ => format!("{} days", seconds / 86_400),
