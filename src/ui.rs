@@ -15,6 +15,10 @@ use rustix::termios;
 use crate::error::{Context, Error, Result};
 use crate::interrupt;
 
+mod progress;
+
+pub use progress::progress;
+
 /// How much is said, set once from the command line.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Voice {
@@ -42,6 +46,7 @@ fn voice() -> Voice {
 
 fn line(label: &str, style: Style, text: &str) {
     let mut stderr = anstream::stderr().lock();
+    progress::erase();
     // A closed stderr must not turn a finished command into a failure.
     let _ =
         if label.is_empty() { writeln!(stderr, "{text}") } else { writeln!(stderr, "{style}{label}:{style:#} {text}") };

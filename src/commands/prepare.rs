@@ -25,7 +25,9 @@ pub fn run(args: &Prepare, settings: &Settings) -> Result<()> {
         return say("would ship", &repo, &vm, branch, &freight);
     }
     let guest = Guest::connect(&vm)?;
+    let packing = ui::progress("packing");
     let pack = ship::pack(&repo, &head, &freight)?;
+    drop(packing);
     let [name, email] = repo.identity()?;
     let shipment = Shipment {
         branch,

@@ -42,7 +42,9 @@ pub fn run(args: &Pull, settings: &Settings) -> Result<()> {
     let changes = plan.shown().to_vec();
     let conflicts = plan.conflicts().to_vec();
     let stat = if args.stat { plan.stat()? } else { Vec::new() };
+    let landing = ui::progress("landing");
     let landed = if args.dry_run { Landed::default() } else { plan.land()? };
+    drop(landing);
     tell(args, &vm, &base, &snapshot, (&changes, &conflicts), &stat)?;
     if let Some(undo) = landed.undo {
         ui::status(&format!("undo: {undo}"));

@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::settings::Vm;
 use crate::snapshot::{Change, Note, NoteKind, Oid, Snapshot};
 use crate::ssh::{self, Connection, Running};
+use crate::ui;
 
 use stream::Stream;
 
@@ -126,12 +127,13 @@ impl Guest {
             [&nonce, &self.vm.path, &request.base, payload, unreadable, &prepared, &baseline, &haves];
         let mut args = words.map(str::as_bytes).to_vec();
         args.extend(request.pathspecs.iter().map(|pathspec| pathspec.as_bytes()));
+        let progress = ui::progress(&format!("receiving from '{}'", self.vm.name));
         let running = self.connection.exec(script::EXPORT.call(&args, None))?;
         self.answer(running, &nonce, |stream| {
             let announced = Announced::read(stream)?;
             let notes = notes(&stream.list()?)?;
             let changed = Change::parse_all(&stream.list()?)?;
-            stream.payload(to)?;
+            stream.payload(&mut progress.count(to))?;
             announced.snapshot(changed, notes)
         })
     }
@@ -156,7 +158,9 @@ impl Guest {
             shipment.identity.1,
             &shallow,
         ];
-        let call = script::PREPARE.call(&words.map(|word: &str| word.as_bytes()), Some(Box::new(shipment.pack)));
+        let progress = ui::progress(&format!("sending to '{}'", self.vm.name));
+        let pack = Box::new(progress.count(shipment.pack));
+        let call = script::PREPARE.call(&words.map(|word: &str| word.as_bytes()), Some(pack));
         let running = self.connection.exec(call)?;
         self.answer(running, &nonce, |stream| {
             let mut path = None;

@@ -20,6 +20,7 @@ mod makefile;
 mod man;
 mod pi;
 mod prepare;
+mod progress;
 mod property;
 mod pull;
 mod pull_again;
