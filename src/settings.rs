@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use crate::cli::Global;
+use crate::cli::{Color, Global};
 use crate::error::{Error, Result};
 use crate::host::{self, config};
 use crate::ssh::Destination;
@@ -53,6 +53,8 @@ pub struct Settings {
     global: Global,
     /// Keys as git prints them, without `banger.`: section and name in lower case, the vm as it is.
     config: BTreeMap<String, String>,
+    /// git's own `color.ui`.
+    color: Option<Color>,
 }
 
 impl Settings {
@@ -65,23 +67,32 @@ impl Settings {
             global.dir = chosen_workspace();
         }
         let call = config::call(global.dir.as_deref())?;
-        let output = call.args(["--null", "--get-regexp", r"^banger\."]).run()?;
+        let output = call.args(["--null", "--get-regexp", r"^(banger\.|color\.ui$)"]).run()?;
         // Exit status 1: no such key.
         if !matches!(output.code, Some(0 | 1)) {
             return Err(output.failure("git config"));
         }
         let text = String::from_utf8(output.stdout)
             .map_err(|error| Error::usage("a 'banger' setting in the git configuration is not UTF-8").source(error))?;
-        let pairs = text.split_terminator('\0').map(|entry| {
+        let (mut config, mut color) = (BTreeMap::new(), None);
+        for entry in text.split_terminator('\0') {
             let (key, value) = entry.split_once('\n').unwrap_or((entry, "true"));
-            (key.trim_start_matches("banger.").to_owned(), value.to_owned())
-        });
-        Ok(Settings { global, config: pairs.collect() })
+            match key.strip_prefix("banger.") {
+                Some(key) => drop(config.insert(key.to_owned(), value.to_owned())),
+                None => color = Some(color_ui(value)),
+            }
+        }
+        Ok(Settings { global, config, color })
     }
 
     /// Returns the options that every command takes.
     pub fn global(&self) -> &Global {
         &self.global
+    }
+
+    /// Returns when messages are coloured: the flag, else git's `color.ui`, else on a terminal.
+    pub fn color(&self) -> Color {
+        self.global.color.or(self.color).unwrap_or_default()
     }
 
     /// Resolves a guest's name; `path` is a flag's value, `default_path` serves where nothing else names one.
@@ -148,6 +159,15 @@ pub fn check_name(name: &str) -> Result<()> {
 fn chosen_workspace() -> Option<PathBuf> {
     let chosen = PathBuf::from(env("JJ_WORKSPACE_ROOT")?);
     (host::jj_root(None) != chosen.canonicalize().ok()).then_some(chosen)
+}
+
+/// Reads a value of `color.ui` as git does: true means auto there.
+fn color_ui(value: &str) -> Color {
+    match value.to_ascii_lowercase().as_str() {
+        "always" => Color::Always,
+        "never" | "false" | "no" | "off" | "0" | "" => Color::Never,
+        _ => Color::Auto,
+    }
 }
 
 fn expand_home(path: &str) -> PathBuf {

@@ -9,9 +9,11 @@ use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::OnceLock;
 
+use anstream::ColorChoice;
 use anstyle::{AnsiColor, Style};
 use rustix::termios;
 
+use crate::cli::Color;
 use crate::error::{Context, Error, Result};
 use crate::interrupt;
 
@@ -33,11 +35,18 @@ pub struct Voice {
 static VOICE: OnceLock<Voice> = OnceLock::new();
 
 /// Sets how much is said; the first call wins.
-pub fn init(voice: Voice, color: Option<anstream::ColorChoice>) {
+pub fn init(voice: Voice) {
     let _ = VOICE.set(voice);
-    if let Some(choice) = color {
-        choice.write_global();
-    }
+}
+
+/// Sets when messages are coloured; the last call wins.
+pub fn color(when: Color) {
+    let choice = match when {
+        Color::Auto => ColorChoice::Auto,
+        Color::Always => ColorChoice::Always,
+        Color::Never => ColorChoice::Never,
+    };
+    choice.write_global();
 }
 
 fn voice() -> Voice {

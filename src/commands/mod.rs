@@ -15,7 +15,7 @@ mod vm;
 
 use std::process::ExitCode;
 
-use crate::cli::{Cli, Color, Command, Global};
+use crate::cli::{Cli, Command, Global};
 use crate::error::Result;
 use crate::settings::Settings;
 use crate::ui::{self, Voice};
@@ -25,14 +25,12 @@ use crate::ui::{self, Voice};
 /// # Errors
 /// Whatever the command cannot do.
 pub fn run(cli: Cli) -> Result<ExitCode> {
-    let color = cli.global.color.map(|color| match color {
-        Color::Auto => anstream::ColorChoice::Auto,
-        Color::Always => anstream::ColorChoice::Always,
-        Color::Never => anstream::ColorChoice::Never,
-    });
-    let Global { quiet, verbose, via_jj, .. } = cli.global;
-    ui::init(Voice { quiet, verbosity: verbose, via_jj }, color);
+    let Global { quiet, verbose, via_jj, color, .. } = cli.global;
+    ui::init(Voice { quiet, verbosity: verbose, via_jj });
+    // Reading the settings may have something to say, too.
+    ui::color(color.unwrap_or_default());
     let settings = Settings::load(cli.global)?;
+    ui::color(settings.color());
     match cli.command {
         Command::Session(args) => return session::run(&args, &settings),
         Command::Prepare(args) => prepare::run(&args, &settings),

@@ -30,6 +30,7 @@ mod scripts;
 mod send;
 mod session;
 mod sessions;
+mod settings;
 mod ssh;
 mod support;
 mod vm;
