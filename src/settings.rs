@@ -12,6 +12,10 @@ use crate::host::{self, config};
 use crate::ssh::Destination;
 use crate::ui;
 
+/// What can be set for a guest; from [`OF_ALL`] on also for all of them.
+const KEYS: [&str; 4] = ["url", "path", "base", "sshConfig"];
+const OF_ALL: usize = 2;
+
 /// Returns the value of an environment variable; empty counts as unset.
 pub fn env(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
@@ -128,6 +132,23 @@ impl Settings {
                 path: self.of(name, "path").map(str::to_owned),
             })
             .collect()
+    }
+
+    /// Warns of each key that nothing reads, and says which may have been meant.
+    pub fn warn_of_unknown_keys(&self) {
+        for key in self.config.keys() {
+            let (section, name) = key.split_at(key.rfind('.').map_or(0, |dot| dot + 1));
+            let known = if section.is_empty() { &KEYS[OF_ALL..] } else { &KEYS };
+            let distance = |known: &str| strsim::osa_distance(&known.to_lowercase(), name);
+            let nearest = known.iter().map(|known| (distance(known), *known)).min();
+            let full = |name| ui::path(format!("banger.{section}{name}").as_bytes());
+            let meant = match nearest {
+                Some((0, _)) => continue,
+                Some((distance, known)) if distance * 2 < known.len() => format!("; did you mean {}?", full(known)),
+                _ => String::new(),
+            };
+            ui::warn(&format!("unknown setting {} in the git configuration{meant}", full(name)));
+        }
     }
 
     fn of(&self, vm: &str, key: &str) -> Option<&str> {

@@ -31,6 +31,9 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
     ui::color(color.unwrap_or_default());
     let settings = Settings::load(cli.global)?;
     ui::color(settings.color());
+    if !matches!(cli.command, Command::Complete(_)) {
+        settings.warn_of_unknown_keys();
+    }
     match cli.command {
         Command::Session(args) => return session::run(&args, &settings),
         Command::Prepare(args) => prepare::run(&args, &settings),

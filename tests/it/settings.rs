@@ -35,3 +35,28 @@ fn messages_are_coloured_as_git_is_told_to() {
     host.set_env("NO_COLOR", "1");
     assert_eq!(complains(&host, &[]), ran(1, "", PLAIN));
 }
+
+#[test]
+fn an_unknown_key_is_warned_about_and_the_nearest_named() {
+    let host = host();
+    for key in ["base", "sshConfig", "dev.url", "dev.path", "dev.base", "dev.SSHCONFIG", "dev.two.url"] {
+        host.git(&["config", &format!("banger.{key}"), "value"]);
+    }
+    host.git(&["config", "bangers.url", "value"]);
+    assert_eq!(host.run(&["vm", "list"]).stderr, "");
+    for key in ["bse", "url", "Dev.two.sshConfg", "dev.ulr", "d\x1bv.patch", "dev.colour"] {
+        for value in ["one", "two"] {
+            host.git(&["config", "--add", &format!("banger.{key}"), value]);
+        }
+    }
+    let told = "warning: unknown setting 'banger.Dev.two.sshconfg' in the git configuration; \
+                did you mean 'banger.Dev.two.sshConfig'?\n\
+                warning: unknown setting 'banger.bse' in the git configuration; did you mean 'banger.base'?\n\
+                warning: unknown setting 'banger.d\\x1bv.patch' in the git configuration; \
+                did you mean 'banger.d\\x1bv.path'?\n\
+                warning: unknown setting 'banger.dev.colour' in the git configuration\n\
+                warning: unknown setting 'banger.dev.ulr' in the git configuration; did you mean 'banger.dev.url'?\n\
+                warning: unknown setting 'banger.url' in the git configuration\n";
+    assert_eq!(host.run(&["vm", "list", "--quiet"]).stderr, told);
+    assert_eq!(host.run(&["__complete", "bash", "--", "git-banger", "pul"]).stderr, "");
+}
