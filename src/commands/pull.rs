@@ -130,7 +130,9 @@ fn refuse_open_base(repo: &Repo, vm: &Vm, base: &Base, snapshot: &Snapshot) -> R
     let commits = report::count(repo.count(&prepared, &snapshot.head)?, "commit");
     let since =
         |base| Ok::<_, Error>(report::count(repo.diff(base, &snapshot.commit, true, &[])?.len() as u64, "file"));
-    let (all, rest) = (since(&prepared)?, since(&snapshot.head)?);
+    // What was shipped beside the head is no work of the guest's.
+    let shipped = repo.recorded(&vm.name, "baseline")?.unwrap_or(prepared);
+    let (all, rest) = (since(&shipped)?, since(&snapshot.head)?);
     Err(Error::refused(format!(
         "guest '{}' has {commits} past the prepared head: say whether they are to come",
         vm.name
