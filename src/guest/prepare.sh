@@ -84,7 +84,7 @@ take_place() {
 		# Before it is made: a cut may come at any moment.
 		made=$gb_path gb_undo=leave_place
 		mkdir -- "$gb_path" || {
-			made=''
+			test "$?" -gt 128 || made=''
 			die 83 "cannot make '$1'"
 		}
 	fi

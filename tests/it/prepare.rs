@@ -132,13 +132,10 @@ fn an_upload_that_is_cut_leaves_nothing_on_either_side() {
         let run = host.run(&["prepare", VM]);
         assert_eq!((run.code, run.stdout.as_str()), (Some(3), ""), "cut after {bytes}: {}", run.stderr);
         assert!(run.stderr.starts_with("error: connection to "), "cut after {bytes}: {}", run.stderr);
-        // The guest learns of it at its own pace.
-        let waiting = std::time::Instant::now();
-        let empty = |folder: &str| fs::read_dir(guest.path(folder)).unwrap().next().is_none();
-        while !(empty("home") && empty("tmp")) {
-            assert!(waiting.elapsed().as_secs() < 10, "cut after {bytes}: something is left in the guest");
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
+        guest.wait_until_idle();
+        let left: Vec<_> = fs::read_dir(guest.home()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert!(left.is_empty(), "cut after {bytes}: {left:?}");
+        guest.assert_no_leftovers();
         assert_eq!(host.git(&["for-each-ref", "refs/banger"]), "");
     }
     guest.set_faults(Faults::default());

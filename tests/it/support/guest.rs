@@ -6,7 +6,10 @@ use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
 
+use rustix::process::Pid;
 use tempfile::TempDir;
 
 use super::russh::{Account, Faults, Server, key_file, known_hosts_line, new_key};
@@ -163,6 +166,15 @@ impl TestGuest {
         fingerprint(&self.workspace())
     }
 
+    /// Waits until nothing runs in the guest any more: it learns at its own pace that a connection has gone.
+    pub fn wait_until_idle(&self) {
+        let waiting = Instant::now();
+        while !processes(&self.home()).is_empty() {
+            assert!(waiting.elapsed() < Duration::from_secs(30), "something still runs in the guest");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// Fails when a script left a temporary file.
     pub fn assert_no_leftovers(&self) {
         let left: Vec<_> = fs::read_dir(self.path("tmp")).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -218,15 +230,20 @@ fn write_secret(path: &Path, text: &str) {
 /// Ends what still runs in a guest, which is told by its home folder: a test may have started what outlives its
 /// connection.
 fn end_processes(home: &Path) {
-    let Ok(processes) = fs::read_dir("/proc") else { return };
-    let mark = format!("HOME={}", home.display()).into_bytes();
-    for process in processes.flatten() {
-        let Some(pid) = process.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-        let environment = fs::read(process.path().join("environ")).unwrap_or_default();
-        if environment.split(|&byte| byte == 0).any(|variable| variable == mark)
-            && let Some(pid) = rustix::process::Pid::from_raw(pid)
-        {
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-        }
+    for process in processes(home) {
+        let _ = rustix::process::kill_process(process, rustix::process::Signal::KILL);
     }
+}
+
+/// Returns what runs as the user whose home this is.
+fn processes(home: &Path) -> Vec<Pid> {
+    let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
+    let mark = format!("HOME={}", home.display()).into_bytes();
+    let ours = processes.flatten().filter_map(|process| {
+        let pid = process.file_name().to_str().and_then(|name| name.parse().ok())?;
+        let environment = fs::read(process.path().join("environ")).unwrap_or_default();
+        let ours = environment.split(|&byte| byte == 0).any(|variable| variable == mark);
+        if ours { Pid::from_raw(pid) } else { None }
+    });
+    ours.collect()
 }
