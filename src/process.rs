@@ -20,7 +20,7 @@ use crate::settings;
 use crate::ui::{self, Keep};
 
 /// A child to run: program, arguments, environment, input.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Call {
     program: &'static str,
     fixed: Vec<OsString>,
@@ -32,10 +32,11 @@ pub struct Call {
     apart: bool,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 enum Input {
     Null,
     Bytes(Vec<u8>),
+    File(File),
 }
 
 /// What a child said, and how it ended.
@@ -106,6 +107,12 @@ impl Call {
         self
     }
 
+    /// Feeds the child a file, from where it stands.
+    pub fn input_file(mut self, file: File) -> Self {
+        self.input = Input::File(file);
+        self
+    }
+
     /// Keeps the terminal's Ctrl-C from the child: what it does may not stop half-way.
     pub fn apart(mut self) -> Self {
         self.apart = true;
@@ -162,6 +169,7 @@ impl Call {
         call = match self.input {
             Input::Null => call.stdin_null(),
             Input::Bytes(bytes) => call.stdin_bytes(bytes),
+            Input::File(file) => call.stdin_file(file),
         };
         if let Some(dir) = self.dir {
             call = call.dir(dir);

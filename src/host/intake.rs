@@ -1,10 +1,16 @@
 //! Takes a guest's bundle in, and believes nothing of it that git has not proven.
 
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use super::Repo;
 use crate::error::{Context, Error, Result};
+use crate::process::Output;
 use crate::snapshot::{Change, Snapshot, refuse_reserved};
+
+/// One line of a bundle's header, in bytes.
+const LINE: u64 = 64 << 10;
 
 /// Brings a bundle's objects into the repository, proves that they are what the guest announced, and records the
 /// snapshot as `refs/banger/<vm>/snapshot`. Returns the files that differ between the base and the snapshot.
@@ -13,33 +19,17 @@ use crate::snapshot::{Change, Snapshot, refuse_reserved};
 /// [`Error::unverified`] when anything is not as announced, or would steer the host's version control; no ref is
 /// changed then, and no file.
 pub fn intake(repo: &Repo, vm: &str, bundle: &Path, snapshot: &Snapshot) -> Result<Vec<Change>> {
-    let fetch = [
-        "-c",
-        // Objects that would hurt whoever checks them out: '.git' in any spelling, paths that leave the tree.
-        "fetch.fsckObjects=true",
-        "-c",
-        // Whoever forbids clones from folders does not mean the file that we just wrote.
-        "protocol.file.allow=always",
-        "-c",
-        "fetch.writeCommitGraph=false",
-        "fetch",
-        "--quiet",
-        "--no-tags",
-        "--no-prune",
-        "--no-write-fetch-head",
-        "--no-auto-maintenance",
-        "--no-recurse-submodules",
-    ];
-    let refs = ["refs/banger/snapshot", "refs/banger/base"];
-    let output = repo.git.call(fetch).arg(bundle).args(refs).run()?;
-    if output.code != Some(0) {
-        if is_full(repo, bundle)? {
-            return Err(Error::refused("the disk is full: the guest's work does not fit beside the repository")
-                .hint(format!("make room, then: git banger fetch {vm}")));
-        }
-        let said = output.failure("git fetch").to_string();
-        return Err(unproven(format!("the work of guest '{vm}' does not verify: {said}")));
-    }
+    let Some(pack) = pack_of(bundle)? else {
+        return Err(unproven(format!("what guest '{vm}' sent is no bundle")));
+    };
+    // Not 'git fetch', which believes a bundle's objects before git 2.46: '.git' in any spelling, paths that leave the
+    // tree. This looks at each, and at what it refers to.
+    let fixed = ["index-pack", "--stdin", "--fix-thin", "--strict"];
+    proven(repo, vm, bundle, "git index-pack", repo.git.call(fixed).input_file(pack).run()?)?;
+    // As fetch does it: all that leads there is here.
+    let connected = repo.git.call(["rev-list", "--objects", "--quiet", "--stdin", "--not", "--all"]);
+    let ends = format!("{}\n{}\n", snapshot.commit, snapshot.base);
+    proven(repo, vm, bundle, "git rev-list", connected.input(ends).run()?)?;
     let tree = repo.git.maybe_oid(["rev-parse", "-q", "--verify", &format!("{}^{{tree}}", snapshot.commit)])?;
     if tree.as_ref() != Some(&snapshot.tree) {
         return Err(unproven(format!(
@@ -56,6 +46,38 @@ pub fn intake(repo: &Repo, vm: &str, bundle: &Path, snapshot: &Snapshot) -> Resu
     refuse_reserved(changed.iter().filter(|change| change.status != 'D').map(|change| change.path.as_slice()))?;
     repo.update(format!("update {} {}\n", Repo::vm_ref(vm, "snapshot"), snapshot.commit))?;
     Ok(changed)
+}
+
+/// Opens a bundle where its pack begins; `None` when it is no bundle. What its header says besides is not believed.
+fn pack_of(bundle: &Path) -> Result<Option<File>> {
+    let context = || "cannot read what the guest sent".to_owned();
+    let mut reader = BufReader::new(File::open(bundle).context(context)?);
+    let (mut offset, mut line) = (0, Vec::new());
+    loop {
+        line.clear();
+        let length = (&mut reader).take(LINE).read_until(b'\n', &mut line).context(context)?;
+        if !line.ends_with(b"\n") || (offset == 0 && !matches!(&*line, b"# v2 git bundle\n" | b"# v3 git bundle\n")) {
+            return Ok(None);
+        }
+        offset += length as u64;
+        if line == b"\n" {
+            let mut pack = reader.into_inner();
+            pack.seek(SeekFrom::Start(offset)).context(context)?;
+            return Ok(Some(pack));
+        }
+    }
+}
+
+/// Judges how a proof ended.
+fn proven(repo: &Repo, vm: &str, bundle: &Path, what: &str, output: Output) -> Result<()> {
+    if output.code == Some(0) {
+        return Ok(());
+    }
+    if is_full(repo, bundle)? {
+        return Err(Error::refused("the disk is full: the guest's work does not fit beside the repository")
+            .hint(format!("make room, then: git banger fetch {vm}")));
+    }
+    Err(unproven(format!("the work of guest '{vm}' does not verify: {}", output.failure(what))))
 }
 
 /// Tells whether the disk, and not the bundle, may be what made the intake fail.
