@@ -38,11 +38,21 @@ gb_end() {
 		;;
 	esac
 	test -z "$gb_watcher" || kill "$gb_watcher" 2>/dev/null
+	case $gb_status in
+	129 | 1[34]?)
+		# A child that was being forked may have missed the signal; and git makes folders anew, ours too.
+		kill -s TERM 0 2>/dev/null
+		;;
+	esac
 	# A git that was killed with us may be writing its last file.
-	test -z "$gb_own" || rm -rf -- "$gb_dir" 2>/dev/null || {
-		sleep 1
-		rm -rf -- "$gb_dir"
-	}
+	if test -n "$gb_own"
+	then
+		rm -rf -- "$gb_dir" 2>/dev/null
+		test ! -e "$gb_dir" || {
+			sleep 1
+			rm -rf -- "$gb_dir"
+		}
+	fi
 	test -z "$gb_undo" || "$gb_undo" 2>/dev/null || {
 		sleep 1
 		"$gb_undo"
