@@ -39,7 +39,7 @@ gb_end() {
 	esac
 	test -z "$gb_watcher" || kill "$gb_watcher" 2>/dev/null
 	case $gb_status in
-	129 | 1[34]?)
+	129 | 130 | 143)
 		# A child that was being forked may have missed the signal; and git makes folders anew, ours too.
 		kill -s TERM 0 2>/dev/null
 		;;
