@@ -7,7 +7,7 @@
 # $4 - what to send after the list: patch, bundle, stat or nothing
 # $5 - 1 to go on without unreadable files, else empty
 # $6 - prepared head, may be empty
-# $7 - baseline, may be empty
+# $7 - baseline; empty when nothing was shipped beside the prepared head
 # $8 - commits that the host has, separated by blanks; for a bundle
 # $9… - pathspecs, relative to the top; for a patch, a stat and the list
 #
@@ -29,9 +29,8 @@ main() {
 	printf 'git-banger 1 %s\n' "$gb_nonce"
 	printf '%s\n' "format $format" "head $head" "branch $branch" "base $base" "tree $tree" "commit $commit" \
 		"commits $(count "$base")" "since $since" ''
-	cat "$gb_dir/notes"
-	printf '\0'
-	cat "$gb_dir/raw"
+	printf '\0' >>"$gb_dir/notes"
+	cat -- "$gb_dir/notes" "$gb_dir/raw"
 	printf '\0'
 	case $payload in
 	patch) compare '--patch --unified=3 --binary --full-index' "$@" ;;

@@ -44,7 +44,9 @@ open_workspace() {
 # that it has the object already, it sets the time of the object's file or pack to now, in an alternate as well.
 blind_git() (
 	unset GIT_ALTERNATE_OBJECT_DIRECTORIES
-	local_git "$@"
+	GIT_NO_LAZY_FETCH=1
+	export GIT_NO_LAZY_FETCH
+	plain_git "$@"
 )
 
 # git that does not ask the remote of a partial clone for what is missing (2.44 or later; older ones may ask).
@@ -65,7 +67,8 @@ real_git() (
 quarantine() {
 	# It need be neither small nor checked, nor survive a power cut.
 	gb_switches='-c core.compression=1 -c pack.compression=1 -c core.fsync=none -c index.skipHash=true'
-	mkdir -- "$gb_dir/objects"
+	# The last two are for make_tree.
+	mkdir -- "$gb_dir/objects" "$gb_dir/packs" "$gb_dir/packs/pack"
 	: >"$gb_dir/notes"
 	gb_git=$gitdir
 	if test -f "$index"
@@ -130,9 +133,15 @@ note() {
 # gitlinks - commit and path of submodules, and of nested repositories that were added as such
 list_changes() {
 	{
-		# One line an entry, all of the index and more: grep is much quicker than awk at leaving them out.
-		plain_git ls-files -v -s -m -o --exclude-standard 2>"$gb_dir/said" || echo '! failed'
-	} | grep '^[!?CMa-zS] \|^. 160000 ' >"$gb_dir/marked" || :
+		# One line an entry, all of the index: grep is much quicker than awk at leaving them out.
+		plain_git ls-files -v -s || echo '! failed'
+	} | grep '^[!a-zS] \|^. 160000 ' >"$gb_dir/marked" &
+	gb_lister=$!
+	# 'ls-files -m' looks at one file after the other, and takes twice as long.
+	plain_git status --porcelain=v2 --untracked-files=all --no-renames --ignore-submodules=dirty >"$gb_dir/status" \
+		2>"$gb_dir/said" || die 90 "cannot compare the index with the files: $(cat "$gb_dir/said")"
+	# That grep found nothing is no failure.
+	wait "$gb_lister" || :
 	(
 		cd -- "$gb_dir"
 		for gb_list in changed blobs nested assumed skipped rules gitlinks
@@ -140,20 +149,26 @@ list_changes() {
 			: >"$gb_list"
 		done
 		awk '
-			{ path = substr($0, index($0, "\t") + 1) }
-			/^!/ { failed = 1; exit }
-			/^[?]/ {
-				path = substr($0, 3)
-				if (path ~ /\/"?$/) { print path > "nested" } else { print path > "changed"; changed++ }
+			# What follows the blank after so many fields.
+			function after(fields) {
+				path = $0
+				while (fields--) path = substr(path, index(path, " ") + 1)
+				return path
+			}
+			FILENAME == "marked" {
+				path = substr($0, index($0, "\t") + 1)
+				if (/^!/) { failed = 1; exit }
+				if (/^[a-z]/) print path > "assumed"
+				if (/^[Ss]/) { print path > "skipped"; if (path ~ /\.git(attributes|ignore)"?$/) print $3 > "rules" }
+				if ($2 == 160000) print $3 " " path > "gitlinks"
 				next
 			}
-			/^C/ { print path > "changed"; changed++; print $3 > "blobs"; next }
-			/^[Mm]/ { print path > "changed"; changed++; next }
-			/^[a-z]/ { print path > "assumed" }
-			/^[Ss]/ { print path > "skipped"; if (path ~ /\.git(attributes|ignore)"?$/) print $3 > "rules" }
-			$2 == 160000 { print $3 " " path > "gitlinks" }
-			END { print changed + 0 > "count"; exit failed }' marked
-	) || die 90 "cannot read the index: $(cat "$gb_dir/said")"
+			/^[?]/ && /\/"?$/ { print after(1) > "nested"; next }
+			/^[?]/ { print after(1) > "changed"; changed++ }
+			/^1 .[^.]/ { print after(8) > "changed"; print $8 > "blobs"; changed++ }
+			/^u/ { print after(10) > "changed"; changed++ }
+			END { print changed + 0 > "count"; exit failed }' marked status
+	) || die 90 "cannot read the index"
 }
 
 # Clears the flags that hide edits; a skipped file that is not there stays skipped.
@@ -254,16 +269,18 @@ add_nested() (
 # Adds files to the throw-away index, past every .gitignore; leaves out what is not there.
 # stdin - their paths, as git quotes them
 add_listed() {
-	blind_git update-index --add --remove --replace --stdin
+	# All new blobs into one pack: a file each takes ten times as long for thousands.
+	blind_git -c core.bigFileThreshold=1 update-index --add --remove --replace --stdin
 }
 
 # Names FIFOs, sockets and devices, which git passes over in silence. Starts from the top.
 find_special() {
-	find . -name .git -prune -o \( -type p -o -type s -o -type b -o -type c \) -exec sh -c '
+	# Most are files, so that is asked first.
+	find . ! -type f ! -type l \( -type d \( ! -name .git -o -prune \) -o -exec sh -c '
 		for f
 		do
 			git -c core.fsmonitor=false check-ignore -q -- "$f" || printf "special-file\0%s\0" "${f#./}"
-		done' sh {} + 2>/dev/null || :
+		done' sh {} + \) 2>/dev/null || :
 }
 
 # Names what could not be read after 'git add' complained: files that are still not in the index as they are, and
@@ -295,8 +312,7 @@ find_unreadable() {
 # $1… - what to add
 try_add() {
 	gb_status=0
-	# All new blobs into one pack: a file each took ten times as long for 3,000 of them. And git finds none of them by
-	# reading what the workspace has.
+	# One pack; see add_listed.
 	blind_git -c core.bigFileThreshold=1 add -A --ignore-errors "$@" 2>"$gb_dir/said" || gb_status=$?
 	test "$gb_status" -eq 0 && test ! -s "$gb_dir/said"
 }
@@ -306,30 +322,20 @@ add_few() {
 	test ! -s "$gb_dir/said" && test ! -s "$gb_dir/nested" && read -r gb_count <"$gb_dir/count" &&
 		test "$gb_count" -le 200 || return 1
 	test -s "$gb_dir/changed" || return 0
-	set --
-	while IFS= read -r gb_line
-	do
-		named "$gb_line"
-		set -- "$@" "./$gb_name"
-	done <"$gb_dir/changed"
-	bring_crlf "$@"
-	(
-		GIT_LITERAL_PATHSPECS=1
-		export GIT_LITERAL_PATHSPECS
-		try_add -- "$@"
-	)
+	bring_crlf
+	add_listed <"$gb_dir/changed" 2>"$gb_dir/said"
 }
 
 # Brings what the index has for changed files that hold a CR: whether git turns CRLF into LF can depend on whether that
 # has CRLF, too.
-# $1… - names
 bring_crlf() {
 	test -s "$gb_dir/blobs" || return 0
-	for gb_name
+	set --
+	while IFS= read -r gb_line
 	do
-		shift
+		named "$gb_line"
 		test -h "$gb_name" || test ! -f "$gb_name" || set -- "$@" "$gb_name"
-	done
+	done <"$gb_dir/changed"
 	if test "$#" -gt 0 && grep -qs -e "$(printf '\r')" -- "$@"
 	then
 		bring <"$gb_dir/blobs"
@@ -390,9 +396,9 @@ add_everything() {
 # Adds the files that prepare shipped beside the prepared head, even where the guest's own rules ignore them: a file
 # that is still there must not look deleted.
 # $1 - prepared head, may be empty
-# $2 - baseline, may be empty
+# $2 - baseline; empty when nothing was shipped beside the head
 add_shipped() {
-	test -n "$1" && test "$1" != "$2" || return 0
+	test -n "$2" || return 0
 	plain_git diff-tree -r --no-renames --diff-filter=A --name-only "$1" "$2" >"$gb_dir/shipped" 2>/dev/null || return 0
 	test -s "$gb_dir/shipped" || return 0
 	plain_git ls-files -c | awk 'NR == FNR { shipped[$0]; next } { delete shipped[$0] }
@@ -403,7 +409,7 @@ add_shipped() {
 # $1 - base: HEAD, or a revision of this repository
 # $2 - 1 to go on without unreadable files
 # $3 - prepared head, may be empty
-# $4 - baseline, may be empty
+# $4 - baseline; empty when nothing was shipped beside the head
 snapshot() {
 	find_head
 	base=$head
@@ -453,7 +459,6 @@ make_tree() {
 	# When git makes a tree that is there already, it renews the time of the pack or file that holds it; but not of a
 	# pack that is marked as cruft (2.37 or later). So it sees the packs by other names, so marked, and no loose objects;
 	# what it cannot see it makes anew, in the quarantine.
-	mkdir -- "$gb_dir/packs" "$gb_dir/packs/pack"
 	for gb_pack in "$objects"/pack/*.pack
 	do
 		test -f "$gb_pack" || break
@@ -463,7 +468,7 @@ make_tree() {
 	test ! -f "$objects/pack/$gb_pack" || ln -s -- "$objects"/pack/*.pack "$objects"/pack/*.idx "$gb_dir/packs/pack/"
 	tree=$(
 		GIT_ALTERNATE_OBJECT_DIRECTORIES=\"$gb_dir/packs\"
-		local_git write-tree --missing-ok
+		local_git -c core.looseCompression=0 write-tree --missing-ok
 	)
 }
 
