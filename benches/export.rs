@@ -59,6 +59,8 @@ fn compare(lines: usize, what: &str) {
         guest.write(&format!("src/{}/{number}.txt", number / 200), format!("edited {number}\n"));
     }
 
+    // What was written so far may not be on its way to the disk while the clock runs.
+    assert!(Command::new("sync").status().unwrap().success());
     let mut banger = Vec::new();
     let mut recipe = Vec::new();
     for round in 0..=ROUNDS {
