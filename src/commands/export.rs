@@ -24,14 +24,15 @@ pub fn run(args: &Export, settings: &Settings) -> Result<()> {
     let repo = Repo::open(settings.global().dir.as_deref()).ok();
     let name = repo.as_ref().map(Repo::name);
     let vm = settings.vm(&args.vm, None, name.as_deref())?;
-    let base = Base::choose(&args.taking, &vm, repo.as_ref())?;
-    let mut request = request(repo.as_ref(), &vm, &base, &args.taking)?;
+    let records = repo.as_ref().map(|repo| repo.records(&vm.name)).transpose()?;
+    let base = Base::choose(&args.taking, &vm, records.as_ref())?;
+    let mut request = request(records.as_ref(), &base, &args.taking);
     request.pathspecs = match &repo {
         Some(repo) => repo.pathspecs(&args.pathspecs),
         None => args.pathspecs.clone(),
     };
-    if let (Some(repo), Format::Bundle) = (&repo, args.format) {
-        request.haves = repo.haves(&vm.name)?;
+    if let (Some(repo), Some(records), Format::Bundle) = (&repo, &records, args.format) {
+        request.haves = repo.haves(records)?;
     }
     let payload = payload(args);
     let mut spool = tempfile::tempfile().context(|| "cannot make a temporary file".to_owned())?;

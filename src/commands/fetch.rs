@@ -6,7 +6,7 @@ use super::{report, rev};
 use crate::cli::{Fetch, Taking};
 use crate::error::{Error, Result};
 use crate::guest::{Guest, Payload, Request};
-use crate::host::{Repo, intake};
+use crate::host::{Records, Repo, intake};
 use crate::settings::{Settings, Vm};
 use crate::snapshot::{Change, Snapshot};
 use crate::ui;
@@ -37,8 +37,9 @@ struct Fetched<'a> {
 
 fn fetch_one(name: &str, args: &Fetch, settings: &Settings, repo: &Repo) -> Result<()> {
     let vm = settings.vm(name, None, Some(&repo.name()))?;
-    let base = Base::choose(&args.taking, &vm, Some(repo))?;
-    let (snapshot, changed) = take(repo, &vm, &base, &args.taking)?;
+    let records = repo.records(&vm.name)?;
+    let base = Base::choose(&args.taking, &vm, Some(&records))?;
+    let (snapshot, changed) = take(repo, &vm, &records, &base, &args.taking)?;
     if args.json {
         let snapshot = report::json_snapshot(&vm.name, &snapshot);
         return report::json(&Fetched { snapshot, files: report::json_changes(&changed) });
@@ -68,7 +69,7 @@ impl Base {
     ///
     /// # Errors
     /// When it names what is not recorded here, or cannot be a revision.
-    pub fn choose(taking: &Taking, vm: &Vm, repo: Option<&Repo>) -> Result<Base> {
+    pub fn choose(taking: &Taking, vm: &Vm, records: Option<&Records>) -> Result<Base> {
         let Some(written) = taking.base_commit.clone().or_else(|| vm.base.clone()) else {
             return Ok(Base { written: None, revision: "HEAD".to_owned() });
         };
@@ -78,10 +79,10 @@ impl Base {
         }
         let revision = match rev::recorded_kind(&written) {
             Some(kind) => {
-                let repo = repo.ok_or_else(|| {
+                let records = records.ok_or_else(|| {
                     Error::refused(format!("'{written}' is recorded in a repository, and this is none"))
                 })?;
-                rev::recorded(repo, &vm.name, kind)?.to_string()
+                rev::recorded(records, kind)?.to_string()
             }
             None => written.clone(),
         };
@@ -100,28 +101,24 @@ impl Base {
 }
 
 /// Returns what the guest must know for a snapshot.
-///
-/// # Errors
-/// When the records of the guest cannot be read.
-pub fn request(repo: Option<&Repo>, vm: &Vm, base: &Base, taking: &Taking) -> Result<Request> {
-    let recorded = |kind| repo.map_or(Ok(None), |repo| repo.recorded(&vm.name, kind));
-    Ok(Request {
+pub fn request(records: Option<&Records>, base: &Base, taking: &Taking) -> Request {
+    Request {
         base: base.revision.clone(),
-        prepared: recorded("prepare")?,
-        baseline: recorded("baseline")?,
+        prepared: records.and_then(|records| records.prepare.clone()),
+        baseline: records.filter(|records| records.shipped_edits).and_then(|records| records.baseline.clone()),
         haves: Vec::new(),
         ignore_unreadable: taking.ignore_unreadable,
         pathspecs: Vec::new(),
-    })
+    }
 }
 
 /// Brings the guest's snapshot into the repository, proven; returns with it the files that differ from the base.
 ///
 /// # Errors
 /// When the guest cannot do it, the connection is lost, or what arrives does not verify.
-pub fn take(repo: &Repo, vm: &Vm, base: &Base, taking: &Taking) -> Result<(Snapshot, Vec<Change>)> {
-    let mut request = request(Some(repo), vm, base, taking)?;
-    request.haves = repo.haves(&vm.name)?;
+pub fn take(repo: &Repo, vm: &Vm, records: &Records, base: &Base, taking: &Taking) -> Result<(Snapshot, Vec<Change>)> {
+    let mut request = request(Some(records), base, taking);
+    request.haves = repo.haves(records)?;
     let bundle = repo.temporary_file()?;
     let guest = Guest::connect(vm)?;
     let snapshot = guest.snapshot(&request, Payload::Bundle, &mut bundle.as_file())?;

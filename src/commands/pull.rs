@@ -9,7 +9,7 @@ use super::report::{self, List};
 use crate::cli::{Conflict, Pull};
 use crate::error::{Error, Result};
 use crate::host::land::{self, How};
-use crate::host::{Landed, Repo};
+use crate::host::{Landed, Records, Repo};
 use crate::process::quoted;
 use crate::settings::{Settings, Vm};
 use crate::snapshot::{Change, Snapshot};
@@ -25,20 +25,23 @@ pub fn run(args: &Pull, settings: &Settings) -> Result<()> {
     refuse_for_git(args, &repo)?;
     land::recover(&repo)?;
     let vm = settings.vm(&args.vm, None, Some(&repo.name()))?;
-    let base = Base::choose(&args.taking, &vm, Some(&repo))?;
+    let records = repo.records(&vm.name)?;
+    let base = Base::choose(&args.taking, &vm, Some(&records))?;
     let (snapshot, ours) = thread::scope(|scope| {
         // The host's own files are read while the guest works.
         let ours = scope.spawn(|| repo.files(&vm.name));
-        let (snapshot, _) = fetch::take(&repo, &vm, &base, &args.taking)?;
+        let (snapshot, _) = fetch::take(&repo, &vm, &records, &base, &args.taking)?;
         let ours = ours.join().map_err(|_| Error::bug("reading the host's files failed"))??;
         Ok::<_, Error>((snapshot, ours))
     })?;
-    refuse_open_base(&repo, &vm, &base, &snapshot)?;
+    if base.is_open() {
+        refuse_open_base(&repo, &records, &snapshot, args)?;
+    }
 
     let pathspecs = repo.pathspecs(&args.pathspecs);
-    let again = again(args);
+    let again = again(args, args.taking.base_commit.as_deref());
     let how = How { conflict: args.conflict, new_change: args.new_change, again: &again };
-    let plan = land::plan(&repo, &vm.name, ours, &snapshot, &pathspecs, how)?;
+    let plan = land::plan(&repo, &records, ours, &snapshot, &pathspecs, how)?;
     let changes = plan.shown().to_vec();
     let conflicts = plan.conflicts().to_vec();
     let stat = if args.stat { plan.stat()? } else { Vec::new() };
@@ -93,10 +96,10 @@ fn tell(
     Ok(())
 }
 
-/// Returns the arguments that ask for the same work again.
-fn again(args: &Pull) -> String {
+/// Returns the arguments that ask for the same work again, with this base.
+fn again(args: &Pull, base: Option<&str>) -> String {
     let mut words = vec![quoted(args.vm.as_ref())];
-    if let Some(base) = &args.taking.base_commit {
+    if let Some(base) = base {
         words.extend(["--base-commit".to_owned(), quoted(base.as_ref())]);
     }
     if args.taking.ignore_unreadable {
@@ -120,24 +123,21 @@ fn refuse_for_git(args: &Pull, repo: &Repo) -> Result<()> {
 }
 
 /// Refuses a pull that could mean two things: the guest has commits, and nobody said whether they are to come.
-fn refuse_open_base(repo: &Repo, vm: &Vm, base: &Base, snapshot: &Snapshot) -> Result<()> {
-    let Some(prepared) = repo.recorded(&vm.name, "prepare")?.filter(|prepared| *prepared != snapshot.head) else {
+fn refuse_open_base(repo: &Repo, records: &Records, snapshot: &Snapshot, args: &Pull) -> Result<()> {
+    let Some(prepared) = records.prepare.as_ref().filter(|prepared| **prepared != snapshot.head) else {
         return Ok(());
     };
-    if !base.is_open() {
-        return Ok(());
-    }
-    let commits = report::count(repo.count(&prepared, &snapshot.head)?, "commit");
+    let commits = report::count(repo.count(prepared, &snapshot.head)?, "commit");
     let since =
         |base| Ok::<_, Error>(report::count(repo.diff(base, &snapshot.commit, true, &[])?.len() as u64, "file"));
     // What was shipped beside the head is no work of the guest's.
-    let shipped = repo.recorded(&vm.name, "baseline")?.unwrap_or(prepared);
-    let (all, rest) = (since(&shipped)?, since(&snapshot.head)?);
+    let shipped = records.baseline.as_ref().unwrap_or(prepared);
+    let (all, rest) = (since(shipped)?, since(&snapshot.head)?);
     Err(Error::refused(format!(
         "guest '{}' has {commits} past the prepared head: say whether they are to come",
-        vm.name
+        records.vm
     ))
-    .hint(format!("with its commits ({commits}, {all}): git banger pull {} --base-commit HEAD@prepare", vm.name))
-    .hint(format!("only what is not committed there ({rest}): git banger pull {} --base-commit HEAD", vm.name))
+    .hint(format!("with its commits ({commits}, {all}): git banger pull {}", again(args, Some("HEAD@prepare"))))
+    .hint(format!("only what is not committed there ({rest}): git banger pull {}", again(args, Some("HEAD"))))
     .hint("for every pull from now on: git config banger.base HEAD@prepare"))
 }

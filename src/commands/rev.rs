@@ -2,7 +2,7 @@
 
 use crate::cli::Rev;
 use crate::error::{Error, Result};
-use crate::host::Repo;
+use crate::host::{Records, Repo};
 use crate::settings::Settings;
 use crate::snapshot::Oid;
 use crate::ui;
@@ -21,7 +21,7 @@ pub fn run(args: &Rev, settings: &Settings) -> Result<()> {
         Some(vm) => vm.clone(),
         None => only_prepared(&repo)?,
     };
-    ui::data(&format!("{}\n", recorded(&repo, &vm, kind)?))
+    ui::data(&format!("{}\n", recorded(&repo.records(&vm)?, kind)?))
 }
 
 /// Returns which record a revision names: `HEAD@prepare`, short `@prepare`.
@@ -34,9 +34,14 @@ pub fn recorded_kind(rev: &str) -> Option<&'static str> {
 ///
 /// # Errors
 /// When nothing is.
-pub fn recorded(repo: &Repo, vm: &str, kind: &str) -> Result<Oid> {
-    repo.recorded(vm, kind)?.ok_or_else(|| {
-        let next = if kind == "snapshot" { "fetch" } else { "prepare" };
+pub fn recorded<'a>(records: &'a Records, kind: &str) -> Result<&'a Oid> {
+    let (record, next) = match kind {
+        "prepare" => (&records.prepare, "prepare"),
+        "baseline" => (&records.baseline, "prepare"),
+        _ => (&records.snapshot, "fetch"),
+    };
+    record.as_ref().ok_or_else(|| {
+        let vm = &records.vm;
         Error::refused(format!("nothing is recorded here as HEAD@{kind} of guest '{vm}'"))
             .hint(format!("git banger {next} {vm}"))
     })

@@ -38,7 +38,7 @@ fn list(args: &VmList, settings: &Settings) -> Result<()> {
     let mut vms = Vec::new();
     for vm in settings.vms() {
         let prepared = match &repo {
-            Some(repo) => repo.recorded(&vm.name, "prepare")?.map(|oid| oid.to_string()),
+            Some(repo) => repo.records(&vm.name)?.prepare.map(|oid| oid.to_string()),
             None => None,
         };
         vms.push(Listed { name: vm.name, url: vm.url, path: vm.path, prepared });

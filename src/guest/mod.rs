@@ -30,7 +30,7 @@ pub struct Request {
     pub base: String,
     /// The prepared head, when there is one.
     pub prepared: Option<Oid>,
-    /// The baseline, when there is one.
+    /// The baseline, when prepare shipped more than the prepared head.
     pub baseline: Option<Oid>,
     /// Commits that need not come, for they are here.
     pub haves: Vec<Oid>,

@@ -4,12 +4,12 @@ use std::ffi::OsString;
 
 use tempfile::TempDir;
 
-use super::Repo;
 use super::git::{self, Git};
 use super::journal::{self, Journal};
 use super::merge::{self, Merged};
 use super::obstacles::{self, Obstacle};
 use super::vcs::{Landed, Ours};
+use super::{Records, Repo};
 use crate::cli::Conflict;
 use crate::error::{Error, Result};
 use crate::interrupt;
@@ -30,7 +30,7 @@ pub struct How<'a> {
 /// A landing that can be done: its merge is clean, or conflicts are welcome, and nothing is in its way.
 pub struct Plan<'a> {
     pub(super) repo: &'a Repo,
-    pub(super) vm: &'a str,
+    pub(super) records: &'a Records,
     snapshot: &'a Snapshot,
     pub(super) ours: Ours,
     pub(super) how: How<'a>,
@@ -64,17 +64,18 @@ pub fn recover(repo: &Repo) -> Result<()> {
 /// [`Error::refused`] that names every path which cannot land, and why.
 pub fn plan<'a>(
     repo: &'a Repo,
-    vm: &'a str,
+    records: &'a Records,
     mut ours: Ours,
     snapshot: &'a Snapshot,
     pathspecs: &[OsString],
     how: How<'a>,
 ) -> Result<Plan<'a>> {
-    let base = merge::agreed(repo, vm, snapshot)?;
+    let base = merge::agreed(repo, records, snapshot)?;
     // jj keeps track of whatever landed, ignored or not.
     if !repo.is_jj() {
         ours.tree = merge::with_ignored(repo, &base, &ours.tree)?;
     }
+    let vm = &records.vm;
     let theirs = merge::narrowed(repo, &base, &snapshot.tree, pathspecs)?;
     let (result, conflicts) = match merge::merge(&repo.git, &base, &ours.tree, &theirs)? {
         Merged::Clean(tree) => (tree, Vec::new()),
@@ -99,7 +100,7 @@ pub fn plan<'a>(
             .hint(format!("make room, then: git banger pull {}", how.again)));
     }
     let shown = repo.diff(&ours.tree, &result, true, &[])?;
-    Ok(Plan { repo, vm, snapshot, ours, how, base, theirs, result, conflicts, changes, shown })
+    Ok(Plan { repo, records, snapshot, ours, how, base, theirs, result, conflicts, changes, shown })
 }
 
 impl Plan<'_> {
@@ -164,7 +165,7 @@ impl Plan<'_> {
         let pen = Pen::new(self.repo, &self.changes)?;
         let moved: Vec<_> = pen.git.edited()?.iter().map(|path| Obstacle::new(path, MOVED)).collect();
         if !moved.is_empty() {
-            return Err(refusal(self.vm, &self.ours.tree, &moved));
+            return Err(refusal(&self.records.vm, &self.ours.tree, &moved));
         }
         pen.write(&["-n"])?;
         self.repo.vcs.begin(self)?;
@@ -173,13 +174,13 @@ impl Plan<'_> {
 
     /// Returns what the landing is called in the log of the user's own tool.
     pub(super) fn why(&self) -> String {
-        format!("pull {}", self.vm)
+        format!("pull {}", self.records.vm)
     }
 
     /// Records the landing as a commit: before, the snapshot, the landing before it; the tree is what came of it.
     fn record(&self, landed: Landed) -> Result<Landed> {
         let git = &self.repo.git;
-        let name = self.repo.landing_ref(self.vm)?;
+        let name = self.repo.landing_ref(&self.records.vm)?;
         let now = git::now();
         let before = git.commit(&self.ours.tree, &[], &now, "git-banger: before a landing")?;
         let theirs = if self.theirs == self.snapshot.tree {
@@ -188,12 +189,11 @@ impl Plan<'_> {
             git.commit(&self.theirs, &[&self.snapshot.commit], &now, "git-banger: the part that landed")?
         };
         let previous = git.maybe_oid(["rev-parse", "-q", "--verify", &name])?;
-        let baseline = self.repo.recorded(self.vm, "baseline")?;
         let mut message = format!(
             "git-banger: landing from '{}'\n\nbase: {}\nbaseline: {}\n",
-            self.vm,
+            self.records.vm,
             self.snapshot.base,
-            baseline.as_ref().map_or("-", Oid::as_str)
+            self.records.baseline.as_ref().map_or("-", Oid::as_str)
         );
         if let Some(mark) = &landed.mark {
             message.push_str(&format!("{MARK}{mark}\n"));
@@ -240,13 +240,13 @@ impl Pen {
     }
 }
 
-/// Returns the newest commit that landed in this work tree since `base` and after the prepare that made `baseline`.
+/// Returns the newest commit that landed in this work tree since `base` and after the last prepare.
 ///
 /// # Errors
 /// When what is recorded cannot be read.
-pub fn newest(repo: &Repo, vm: &str, base: &Oid, baseline: Option<&Oid>) -> Result<Option<Oid>> {
-    let mut next = repo.git.maybe_oid(["rev-parse", "-q", "--verify", &repo.landing_ref(vm)?])?;
-    let baseline = format!("baseline: {}", baseline.map_or("-", Oid::as_str));
+pub fn newest(repo: &Repo, records: &Records, base: &Oid) -> Result<Option<Oid>> {
+    let mut next = repo.git.maybe_oid(["rev-parse", "-q", "--verify", &repo.landing_ref(&records.vm)?])?;
+    let baseline = format!("baseline: {}", records.baseline.as_ref().map_or("-", Oid::as_str));
     let base = format!("base: {base}");
     while let Some(landing) = next {
         let (parents, message) = repo.commit_parts(&landing)?;

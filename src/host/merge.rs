@@ -2,8 +2,8 @@
 
 use std::ffi::OsString;
 
-use super::Repo;
 use super::git::Git;
+use super::{Records, Repo};
 use crate::error::{Error, Result};
 use crate::snapshot::{Change, Oid, Snapshot};
 
@@ -77,13 +77,12 @@ pub fn merge(git: &Git, base: &Oid, ours: &Oid, theirs: &Oid) -> Result<Merged> 
 ///
 /// # Errors
 /// When what is recorded cannot be read.
-pub fn agreed(repo: &Repo, vm: &str, snapshot: &Snapshot) -> Result<Oid> {
-    let baseline = repo.recorded(vm, "baseline")?;
-    if let Some(landing) = super::land::newest(repo, vm, &snapshot.base, baseline.as_ref())? {
+pub fn agreed(repo: &Repo, records: &Records, snapshot: &Snapshot) -> Result<Oid> {
+    if let Some(landing) = super::land::newest(repo, records, &snapshot.base)? {
         return tree_of(repo, &landing);
     }
-    match baseline {
-        Some(baseline) if repo.recorded(vm, "prepare")?.as_ref() == Some(&snapshot.base) => tree_of(repo, &baseline),
+    match &records.baseline {
+        Some(baseline) if records.prepare.as_ref() == Some(&snapshot.base) => tree_of(repo, baseline),
         _ => tree_of(repo, &snapshot.base),
     }
 }

@@ -32,6 +32,7 @@ use crate::snapshot::{Change, Oid};
 use git::Git;
 use jj::Jj;
 pub use jj::root as jj_root;
+pub use refs::Records;
 use vcs::Vcs;
 pub use vcs::{Landed, Ours};
 use workspace::Workspace;
@@ -74,27 +75,22 @@ impl Repo {
         if let Some(jj) = Jj::find(dir)? {
             return Workspace::open(jj, dir);
         }
-        let rev_parse = |args: &[&str]| {
-            let call = Call::new("git").args(["rev-parse", "--path-format=absolute"]).args(args);
-            match dir {
-                Some(dir) => call.dir(dir).run(),
-                None => call.run(),
-            }
-        };
-        let place = rev_parse(&["--show-object-format", "--git-dir", "--git-path", "index"])?;
-        if place.code != Some(0) {
+        let mut call = Call::new("git").args(["rev-parse", "--path-format=absolute", "--show-object-format"]);
+        call = call.args(["--git-dir", "--git-path", "index", "--show-toplevel", "--show-prefix"]);
+        if let Some(dir) = dir {
+            call = call.dir(dir);
+        }
+        let place = call.run()?;
+        if place.code != Some(0) && place.stdout.is_empty() {
             // git says best why: there is no repository, or it belongs to somebody else.
             return Err(Error::refused(place.said()).hint("go to the repository, or name it: git banger -C DIR"));
         }
-        let place = place.stdout;
-        let [format, git_dir, index] = lines(&place)?;
-        // Fails in a bare repository, and inside of a '.git'.
-        let tree = rev_parse(&["--show-toplevel", "--show-prefix"])?;
-        let (top, prefix) = if tree.code == Some(0) {
-            let [top, prefix] = lines(&tree.stdout)?;
-            (Some(as_path(top)), prefix.to_vec())
+        let ([format, git_dir, index], top, prefix) = if place.code == Some(0) {
+            let [format, git_dir, index, top, prefix] = lines(&place.stdout)?;
+            ([format, git_dir, index], Some(as_path(top)), prefix.to_vec())
         } else {
-            (None, Vec::new())
+            // A bare repository, or the inside of a '.git': there git stops at the top.
+            (lines(&place.stdout)?, None, Vec::new())
         };
         Ok(Repo {
             git: Git::new(as_path(git_dir), top.as_deref()),

@@ -7,6 +7,21 @@ use super::{Repo, git};
 use crate::error::{Error, Result};
 use crate::snapshot::Oid;
 
+/// What is recorded about one guest.
+#[derive(Clone, Debug)]
+pub struct Records {
+    /// The guest's name.
+    pub vm: String,
+    /// The head that the last prepare shipped.
+    pub prepare: Option<Oid>,
+    /// The tree that the guest's files got then, as a commit on that head.
+    pub baseline: Option<Oid>,
+    /// What was fetched last.
+    pub snapshot: Option<Oid>,
+    /// The baseline's tree is not the head's: edits or untracked files were shipped beside it.
+    pub shipped_edits: bool,
+}
+
 /// At most this many commits are named to a guest, so that it need not send what is here.
 const HAVES: &str = "--count=64";
 
@@ -21,13 +36,26 @@ impl Repo {
         Ok(format!("refs/worktree/banger/{}/{}", encode(vm), encode(&self.vcs.landing()?)))
     }
 
-    /// Returns what is recorded about a guest as `kind`.
+    /// Returns what is recorded about a guest.
     ///
     /// # Errors
-    /// When git cannot be run.
-    pub fn recorded(&self, vm: &str, kind: &str) -> Result<Option<Oid>> {
-        let name = format!("{}^{{commit}}", Repo::vm_ref(vm, kind));
-        self.git.maybe_oid(["rev-parse", "-q", "--verify", &name])
+    /// When a record is damaged, or git cannot be run.
+    pub fn records(&self, vm: &str) -> Result<Records> {
+        let folder = Repo::vm_ref(vm, "");
+        let lines = self.git.line(["for-each-ref", "--format=%(refname) %(objectname) %(tree)", &folder])?;
+        let record = |kind: &str| {
+            let line = lines.lines().find_map(|line| line.strip_prefix(&folder)?.strip_prefix(kind)?.strip_prefix(' '));
+            line.and_then(|line| line.split_once(' '))
+        };
+        let commit = |kind| record(kind).map(|(commit, _)| commit.parse()).transpose();
+        let tree = |kind| record(kind).map(|(_, tree)| tree);
+        Ok(Records {
+            vm: vm.to_owned(),
+            prepare: commit("prepare")?,
+            baseline: commit("baseline")?,
+            snapshot: commit("snapshot")?,
+            shipped_edits: tree("baseline") != tree("prepare"),
+        })
     }
 
     /// Records a prepare: the head that was shipped, and the tree that the guest's files got.
@@ -73,14 +101,11 @@ impl Repo {
     ///
     /// # Errors
     /// When git cannot be run.
-    pub fn haves(&self, vm: &str) -> Result<Vec<Oid>> {
-        let mut haves = Vec::new();
-        for kind in ["prepare", "baseline"] {
-            haves.extend(self.recorded(vm, kind)?);
-        }
+    pub fn haves(&self, records: &Records) -> Result<Vec<Oid>> {
+        let mut haves: Vec<_> = [&records.prepare, &records.baseline].into_iter().flatten().cloned().collect();
         haves.extend(self.head().ok().filter(|head| !head.unborn).map(|head| head.commit));
         // A prepared guest's history starts from what it got; any other may be a clone of the same upstream.
-        if self.recorded(vm, "prepare")?.is_none() {
+        if records.prepare.is_none() {
             let fixed = ["for-each-ref", "--sort=-committerdate", HAVES, "--format=%(objectname)"];
             let refs = git::text(self.git.call(fixed).args(["refs/heads", "refs/remotes"]).stdout()?)?;
             for line in refs.lines() {
