@@ -20,7 +20,7 @@ const FILES: usize = 20_000;
 const EDITS: usize = 20;
 /// Lines of 23 bytes in a file, and whose mean size that is.
 const SIZES: [(usize, &str); 2] = [(400, "9 kB, as git's own sources"), (700, "16 kB, as the Linux kernel's")];
-const ROUNDS: usize = 9;
+const ROUNDS: usize = 15;
 
 const RECIPE: &str = "
 set -e

@@ -13,24 +13,32 @@
 #
 # stdin: held open by the host as long as it wants the answer
 # stdout: a marker line with the nonce; lines 'key value'; an empty line; notes, each 'kind NUL path NUL', and a NUL;
-#   the output of 'git diff-tree --raw -z', and a NUL; the payload; an end marker with the nonce
+#   the output of 'git diff-index --raw -z', and a NUL; the payload; an end marker with the nonce
 main() {
 	begin "$1"
 	lease
 	open_workspace "$2"
 	payload=$4 prepared=$6 haves=$8
-	snapshot "$3" "$5" "$6" "$7"
+	# Every switch that a configuration could turn; exact renames only, for those apply without guessing.
+	gb_diff='--find-renames=100% --no-ext-diff --no-textconv --no-color --no-relative --src-prefix=a/ --dst-prefix=b/'
+	gb_diff="$gb_diff --diff-algorithm=myers --inter-hunk-context=0 --no-indent-heuristic --ignore-submodules=none"
+	gb_diff="$gb_diff --submodule=short"
+	take_files "$3" "$5" "$6" "$7"
 	shift 8
-	compare '--raw -z --no-abbrev' "$@" >"$gb_dir/raw"
-	find_pointers "$gb_dir/raw"
+	# What the index holds is what the commit will.
+	list "$@" &
+	gb_lister=$!
+	make_commit
+	wait "$gb_lister"
+	wait "$gb_finder"
 	# The worker may have thrown the prepared head away.
 	since=
 	test -z "$prepared" || since=$(count "$prepared" 2>/dev/null || :)
 	printf 'git-banger 1 %s\n' "$gb_nonce"
 	printf '%s\n' "format $format" "head $head" "branch $branch" "base $base" "tree $tree" "commit $commit" \
 		"commits $(count "$base")" "since $since" ''
-	printf '\0' >>"$gb_dir/notes"
-	cat -- "$gb_dir/notes" "$gb_dir/raw"
+	printf '\0' >>"$gb_dir/special"
+	cat -- "$gb_dir/notes" "$gb_dir/special" "$gb_dir/raw"
 	printf '\0'
 	case $payload in
 	patch) compare '--patch --unified=3 --binary --full-index' "$@" ;;
@@ -38,6 +46,14 @@ main() {
 	bundle) bundle ;;
 	esac
 	printf '\ngit-banger end %s\n' "$gb_nonce"
+}
+
+# Lists what changed since the base, to raw in the temporary folder; and what of it is an LFS pointer, to the notes.
+# $1… - pathspecs
+list() {
+	# shellcheck disable=SC2086 # one word a switch
+	plain_git diff-index --cached --raw -z --no-abbrev $gb_diff "$base" -- "$@" >"$gb_dir/raw"
+	find_pointers "$gb_dir/raw"
 }
 
 # Prints how many commits HEAD is past another.
@@ -57,11 +73,8 @@ count() {
 compare() {
 	gb_how=$1
 	shift
-	# Every switch that a configuration could turn; exact renames only, for those apply without guessing.
 	# shellcheck disable=SC2086 # one word a switch
-	plain_git diff-tree -r $gb_how --find-renames=100% --no-ext-diff --no-textconv --no-color --no-relative \
-		--src-prefix=a/ --dst-prefix=b/ --diff-algorithm=myers --inter-hunk-context=0 \
-		--no-indent-heuristic --ignore-submodules=none --submodule=short "$base" "$commit" -- "$@"
+	plain_git diff-tree -r $gb_how $gb_diff "$base" "$commit" -- "$@"
 }
 
 # Writes a bundle that any git can fetch from: the snapshot, the base and what leads there, without what the host has.

@@ -382,6 +382,9 @@ add_everything() {
 		clear_flags
 		list_changes
 	fi
+	# Not before git status, which keeps two processors busy.
+	find_special >"$gb_dir/special" &
+	gb_finder=$!
 	look_at_gitlinks
 	add_few || add_all
 	gb_depth=0
@@ -405,12 +408,13 @@ add_shipped() {
 		END { for (path in shipped) print path }' "$gb_dir/shipped" - | files_only | add_listed
 }
 
-# Makes the snapshot. Sets head, branch, base, tree, commit.
+# Takes all files into the throw-away index. Sets head, branch, base and time; and gb_finder, which still lists special
+# files to the file of that name.
 # $1 - base: HEAD, or a revision of this repository
 # $2 - 1 to go on without unreadable files
 # $3 - prepared head, may be empty
 # $4 - baseline; empty when nothing was shipped beside the head
-snapshot() {
+take_files() {
 	find_head
 	base=$head
 	test "$1" = HEAD || base=$(git rev-parse -q --verify "$1^{commit}" || :)
@@ -421,12 +425,12 @@ snapshot() {
 	HEAD,*) base=$head ;;
 	*,) base=$(empty_base "$1") || die 84 "no commit '$1' in the guest" ;;
 	esac
-	find_special >"$gb_dir/special" &
-	gb_finder=$!
 	add_everything "$2"
 	add_shipped "$3" "$4"
-	wait "$gb_finder"
-	test ! -s "$gb_dir/special" || cat "$gb_dir/special" >>"$gb_dir/notes"
+}
+
+# Makes the snapshot of what the throw-away index holds. Sets tree and commit.
+make_commit() {
 	make_tree
 	# The same work gives the same id, so the time is that of HEAD.
 	commit=$(our_commit "$tree" "$head" "$time" 'git-banger: snapshot' | blind_git hash-object -t commit -w --stdin)
@@ -498,7 +502,7 @@ empty_base() {
 }
 
 # Names the changed files that are Git LFS pointers: their content is not in the repository.
-# $1 - output of 'git diff-tree --raw -z --no-abbrev'
+# $1 - output of 'git diff-index --raw -z --no-abbrev'
 find_pointers() {
 	test -s "$1" || return 0
 	# A path that looks like an entry is an id more, which is not there or no pointer.
@@ -511,7 +515,7 @@ find_pointers() {
 		{ first = 0 }
 		NF == 3 && $2 == "blob" && length($1) >= 40 { oid = $1; first = 1 }' >"$gb_dir/pointers"
 	test -s "$gb_dir/pointers" || return 0
-	plain_git diff-tree -r --raw --no-abbrev --no-renames --diff-filter=AMT "$base" "$commit" |
+	plain_git diff-index --cached --raw --no-abbrev --no-renames --diff-filter=AMT "$base" -- |
 		awk 'NR == FNR { pointers[$0]; next } $4 in pointers { print substr($0, index($0, "\t") + 1) }' \
 			"$gb_dir/pointers" - | while IFS= read -r gb_line
 	do

@@ -120,6 +120,7 @@ fn whatever_an_export_writes_goes_to_its_own_index_and_quarantine() {
         "cat-file",
         "check-ignore",
         "config",
+        "diff-index",
         "diff-tree",
         "ls-files",
         "ls-tree",
