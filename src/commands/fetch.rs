@@ -1,5 +1,7 @@
 //! `git banger fetch`: the guest's snapshot into `refs/banger/<vm>/snapshot`; nothing lands.
 
+use std::thread;
+
 use serde::Serialize;
 
 use super::{report, rev};
@@ -118,9 +120,14 @@ pub fn request(records: Option<&Records>, base: &Base, taking: &Taking) -> Reque
 /// When the guest cannot do it, the connection is lost, or what arrives does not verify.
 pub fn take(repo: &Repo, vm: &Vm, records: &Records, base: &Base, taking: &Taking) -> Result<(Snapshot, Vec<Change>)> {
     let mut request = request(Some(records), base, taking);
-    request.haves = repo.haves(records)?;
+    let (guest, haves) = thread::scope(|scope| {
+        let haves = scope.spawn(|| repo.haves(records));
+        let guest = Guest::connect(vm);
+        (guest, haves.join().unwrap_or_else(|_| Err(Error::bug("looking for commits failed"))))
+    });
+    request.haves = haves?;
+    let guest = guest?;
     let bundle = repo.temporary_file()?;
-    let guest = Guest::connect(vm)?;
     let snapshot = guest.snapshot(&request, Payload::Bundle, &mut bundle.as_file())?;
     guest.close();
     report::notes(&snapshot.notes);

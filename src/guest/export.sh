@@ -20,7 +20,7 @@ main() {
 	open_workspace "$2"
 	payload=$4 prepared=$6 haves=$8
 	# Every switch that a configuration could turn; exact renames only, for those apply without guessing.
-	gb_diff='--find-renames=100% --no-ext-diff --no-textconv --no-color --no-relative --src-prefix=a/ --dst-prefix=b/'
+	gb_diff='--find-renames=100% --no-ext-diff --no-textconv --no-color --src-prefix=a/ --dst-prefix=b/'
 	gb_diff="$gb_diff --diff-algorithm=myers --inter-hunk-context=0 --no-indent-heuristic --ignore-submodules=none"
 	gb_diff="$gb_diff --submodule=short"
 	take_files "$3" "$5" "$6" "$7"

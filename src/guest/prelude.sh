@@ -143,7 +143,7 @@ plain_git() {
 	git $gb_switches -c core.fsmonitor=false -c core.splitIndex=false -c core.hooksPath=/dev/null -c core.safecrlf=false \
 		-c core.bigFileThreshold=1m -c pack.packSizeLimit=0 -c pack.windowMemory=64m -c core.sparseCheckout=false \
 		-c index.sparse=false -c core.untrackedCache=false -c core.quotePath=false -c diff.suppressBlankEmpty=false \
-		-c diff.renameLimit=0 -c filter.lfs.required=false -c "lfs.storage=$gb_dir/lfs" \
+		-c diff.renameLimit=0 -c diff.relative=false -c filter.lfs.required=false -c "lfs.storage=$gb_dir/lfs" \
 		-c advice.addEmbeddedRepo=false -c advice.addIgnoredFile=false "$@"
 }
 

@@ -23,7 +23,11 @@ main() {
 	case $7 in
 	# git before 2.29 knows no other, nor the switch.
 	sha1) git -c init.defaultObjectFormat=sha1 init -q . ;;
-	*) git init -q --object-format="$7" . ;;
+	*)
+		test "$gb_major" -gt 2 || test "$gb_minor" -ge 29 ||
+			failed 82 "git $gb_version is too old for a repository with $7: 2.29 or later is needed"
+		git init -q --object-format="$7" .
+		;;
 	esac || failed 90 "cannot make a repository in '$2'"
 	if test -n "${10}"
 	then

@@ -119,7 +119,8 @@ impl Script {
 pub fn verdict(vm: &str, status: u32, stderr: &[u8]) -> Error {
     let said = ui::sanitise(stderr.trim_ascii(), Keep::Lines);
     let (kind, what, hint) = match status {
-        81 | 82 => (Kind::Incapable, "", Some("install git 2.25 or later in the guest".to_owned())),
+        81 => (Kind::Incapable, "", Some("install git 2.25 or later in the guest".to_owned())),
+        82 => (Kind::Incapable, "", Some("install a newer git in the guest".to_owned())),
         83 => (
             Kind::Incapable,
             "",

@@ -68,9 +68,13 @@ impl Vcs for WorkTree {
             there.push(0);
         }
         // What is gone goes first, and unseen: its folder may be a symlink by now.
-        git.call(["update-index", "-z", "--force-remove", "--stdin"]).input(gone).stdout()?;
-        let update = [SHOW_ALL, &["update-index", "-z", "--add", "--remove", "--replace", "--stdin"]];
-        git.call(update.concat()).input(there).stdout()?;
+        if !gone.is_empty() {
+            git.call(["update-index", "-z", "--force-remove", "--stdin"]).input(gone).stdout()?;
+        }
+        if !there.is_empty() {
+            let update = [SHOW_ALL, &["update-index", "-z", "--add", "--remove", "--replace", "--stdin"]];
+            git.call(update.concat()).input(there).stdout()?;
+        }
         let tree = git.oid(["write-tree"])?;
         Ok(Ours { tree, absent: entries.absent, untracked: others, operation: String::new() })
     }

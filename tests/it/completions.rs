@@ -95,6 +95,13 @@ impl Drop for Terminal<'_> {
     }
 }
 
+/// Starts bash with these lines in its start-up file.
+fn bash<'a>(account: &'a Account, lines: &str) -> Terminal<'a> {
+    let rc = account.path("bashrc");
+    fs::write(&rc, format!("PS1='$ '\n{lines}\n")).unwrap();
+    Terminal::start(account, &format!("bash --rcfile {}", rc.display()))
+}
+
 /// What holds in bash and zsh alike, after any spelling of the command.
 fn complete_each(terminal: &Terminal, command: &str) {
     let cases = [
@@ -122,9 +129,7 @@ fn complete_each(terminal: &Terminal, command: &str) {
 #[test]
 fn bash_completes_every_spelling() {
     let account = account();
-    let rc = account.path("bashrc");
-    fs::write(&rc, "PS1='$ '\n. /usr/share/bash-completion/bash_completion\n").unwrap();
-    let terminal = Terminal::start(&account, &format!("bash --rcfile {}", rc.display()));
+    let terminal = bash(&account, ". /usr/share/bash-completion/bash_completion");
     complete_each(&terminal, "git-banger");
     complete_each(&terminal, "git banger");
     complete_each(&terminal, "git b");
@@ -138,10 +143,8 @@ fn bash_completes_every_spelling() {
 #[test]
 fn bash_completes_where_it_breaks_words_at_an_at_sign() {
     let account = account();
-    let rc = account.path("bashrc");
     let script = account.path(".local/share/bash-completion/completions/git-banger");
-    fs::write(&rc, format!("PS1='$ '\nshopt -s hostcomplete\n. {}\n", script.display())).unwrap();
-    let terminal = Terminal::start(&account, &format!("bash --rcfile {}", rc.display()));
+    let terminal = bash(&account, &format!("shopt -s hostcomplete\n. {}", script.display()));
     complete_each(&terminal, "git-banger");
 }
 
@@ -199,10 +202,7 @@ fn fish_completes_every_spelling() {
 fn bash_completes_jj_banger_beside_jj() {
     let account = account();
     account.succeeds("git", &["banger", "setup", "jj"]);
-    let rc = account.path("bashrc");
-    let lines = "PS1='$ '\nsource <(COMPLETE=bash jj)\nsource <(git banger completions bash)\n";
-    fs::write(&rc, lines).unwrap();
-    complete_beside_jj(&Terminal::start(&account, &format!("bash --rcfile {}", rc.display())));
+    complete_beside_jj(&bash(&account, "source <(COMPLETE=bash jj)\nsource <(git banger completions bash)"));
 }
 
 #[test]

@@ -38,7 +38,9 @@ impl Place {
             fs::create_dir(place.root.path().join(folder)).unwrap();
         }
         fs::set_permissions(place.path("tmp"), fs::Permissions::from_mode(0o1777)).unwrap();
-        place.git(&["init", "-q", "-b", "main"]);
+        place.git(&["init", "-q"]);
+        // 'init -b' came with git 2.28.
+        place.git(&["symbolic-ref", "HEAD", "refs/heads/main"]);
         place
     }
 
@@ -196,7 +198,10 @@ impl Place {
         self.sh("rm -rf ../clean; git init -q ../clean");
         fs::write(self.path("clean/.git/objects/info/alternates"), source.to_str().unwrap()).unwrap();
         self.git_in("clean", &["read-tree", &head]);
-        self.git_in("clean", &["apply", "--cached", "--allow-empty", "../patch"]);
+        // 'apply --allow-empty' came with git 2.35.
+        if !patch.is_empty() {
+            self.git_in("clean", &["apply", "--cached", "../patch"]);
+        }
         self.git_in("clean", &["write-tree"])
     }
 }
@@ -602,10 +607,9 @@ const HARD: &[&str] = &[
      git commit -qm many; rm -r many"#,
     r#"deep=$(printf 'x/%.0s' $(seq 400)); mkdir -p $deep; echo deep >$deep/file"#,
     // Flags, and a sparse index.
-    r#"git sparse-checkout init --cone --sparse-index; git sparse-checkout set d; git ls-files --sparse >/dev/null
-     mkdir out; echo out >out/new; echo changed >a; echo more >>d/e"#,
+    r#"sparse; git sparse-checkout set d; mkdir out; echo out >out/new; echo changed >a; echo more >>d/e"#,
     r#"mkdir s s/t; echo x >s/t/x; echo '*.o' >s/.gitignore; echo '* text eol=crlf' >s/t/.gitattributes; git add .
-     git commit -qm s; git sparse-checkout init --cone --sparse-index; git sparse-checkout set d
+     git commit -qm s; sparse; git sparse-checkout set d
      mkdir -p s/t; printf 'x\r\n' >s/t/y; echo o >s/x.o"#,
     r#"git update-index --assume-unchanged a; git update-index --skip-worktree b c; echo x >a; echo x >b; rm c"#,
     r#"git config core.fsmonitor true 2>/dev/null; git config --unset core.fsmonitor; git update-index --fsmonitor 2>/dev/null || :
@@ -619,12 +623,16 @@ const HARD: &[&str] = &[
     r#"cp a copied; git gc -q; cp b copied2; echo x >a; git add a; echo y >a; git add a; git show HEAD:a >a"#,
 ];
 
+/// 'sparse' makes a sparse checkout, with a sparse index where git knows it.
+const SPARSE: &str =
+    "sparse() { git sparse-checkout init --cone --sparse-index 2>&1 || git sparse-checkout init --cone; }\n";
+
 #[test]
 fn a_snapshot_is_what_plain_git_adds_however_hard_the_workspace_makes_it() {
     for (index, hard) in HARD.iter().enumerate() {
         let place = Place::new();
         place.sh("mkdir d; for f in a b c d/e; do echo $f >$f; done; git add .; git commit -qm first");
-        place.sh(hard);
+        place.sh(&[SPARSE, hard].concat());
         let odd_flags = hard.contains("sparse") || hard.contains("skip-worktree");
         let shell = SHELLS[index % SHELLS.len()];
         let before = place.fingerprint();
@@ -779,7 +787,7 @@ impl Place {
         } else {
             self.git_in("ship", &["rev-parse", "HEAD^"])
         };
-        let format = self.git_in("ship", &["rev-parse", "--show-object-format"]);
+        let format = if head.len() == 40 { "sha1" } else { "sha256" };
         let list = format!("printf '%s\\n' {head} {baseline} {} >../revs", limits.join(" "));
         self.sh(&list);
         let text = "git pack-objects -q --revs --shallow --stdout <../revs";
@@ -790,7 +798,7 @@ impl Place {
         let output = self.command("sh").current_dir(self.path("ship")).args(["-c", text]).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let unborn = if unborn { "1" } else { "" };
-        let words = [branch, &head, unborn, &baseline, &format, "Host User", "host@example.org", &shallow];
+        let words = [branch, &head, unborn, &baseline, format, "Host User", "host@example.org", &shallow];
         Shipped { words: words.map(str::to_owned).to_vec(), pack: output.stdout }
     }
 
@@ -801,11 +809,14 @@ impl Place {
     }
 }
 
+/// Makes a repository of the newer format, or of the older one where git is too old to know it.
+const SHA256: &str = "git init -q --object-format=sha256 2>&1 || git init -q";
+
 #[test]
 fn a_prepared_workspace_is_what_was_shipped() {
-    for (shell, format) in SHELLS.iter().zip(["sha1", "sha256", "sha1"]) {
+    for (shell, init) in SHELLS.iter().zip(["git init -q", SHA256, "git init -q"]) {
         let place = Place::new();
-        place.sh(&format!("rm -rf .git; git init -q -b main --object-format={format}; mkdir d; ln -s d/e link
+        place.sh(&format!("rm -rf .git; {init}; git symbolic-ref HEAD refs/heads/main; mkdir d; ln -s d/e link
             printf 'a\\r\\n' >crlf; for f in a b c d/e; do echo $f >$f; done; chmod +x b; git add .; git commit -qm first
             echo x >>a; git commit -qam second; echo y >>a; rm c; chmod +x d/e; ln -sf b link; echo u >untracked"));
         fs::write(place.path("home/.gitconfig"), "[core]\n\tautocrlf = true\n[init]\n\tdefaultObjectFormat = sha256\n")
