@@ -67,8 +67,7 @@ real_git() (
 quarantine() {
 	# It need be neither small nor checked, nor survive a power cut.
 	gb_switches='-c core.compression=1 -c pack.compression=1 -c core.fsync=none -c index.skipHash=true'
-	# The last two are for make_tree.
-	mkdir -- "$gb_dir/objects" "$gb_dir/packs" "$gb_dir/packs/pack"
+	mkdir -- "$gb_dir/objects"
 	: >"$gb_dir/notes"
 	gb_git=$gitdir
 	if test -f "$index"
@@ -431,10 +430,35 @@ take_files() {
 
 # Makes the snapshot of what the throw-away index holds. Sets tree and commit.
 make_commit() {
-	make_tree
-	# The same work gives the same id, so the time is that of HEAD.
-	commit=$(our_commit "$tree" "$head" "$time" 'git-banger: snapshot' | blind_git hash-object -t commit -w --stdin)
+	plain_git diff-index --cached --raw --no-abbrev --no-renames --ignore-submodules=none "$head" -- >"$gb_dir/changes"
+	mkdir -- "$gb_dir/import" "$gb_dir/import/refs"
+	echo 'ref: refs/heads/none' >"$gb_dir/import/HEAD"
+	test "$format" = sha1 ||
+		printf '[core]\nrepositoryFormatVersion = 1\n[extensions]\nobjectFormat = %s\n' "$format" >"$gb_dir/import/config"
+	gb_tab=$(printf '\t')
+	# The same work gives the same id, so the time is that of HEAD. The paths are quoted as they must be here, too.
+	gb_out=$(
+		{
+			printf 'commit refs/heads/snapshot\nmark :1\n'
+			printf '%s git-banger <git-banger> %s +0000\n' author "$time" committer "$time"
+			printf 'data <<.\n%s\n.\nfrom %s\n' 'git-banger: snapshot' "$head"
+			sed -e "s/^:[0-7]* 000000 .*$gb_tab/D /" \
+				-e "s/^:[0-7]* \([0-7]*\) [0-9a-f]* \([0-9a-f]*\) [A-Z]$gb_tab/M \1 \2 /" "$gb_dir/changes"
+			printf 'get-mark :1\nls :1 ""\n'
+		} | import_git
+	)
+	commit=${gb_out%%
+*}
+	tree=${gb_out##* tree }
+	tree=${tree%%[!0-9a-f]*}
 }
+
+# git that makes trees and commits in a repository of its own: fast-import must have a ref to write. Unlike all that
+# blind_git is there for, it leaves an object that is there already alone.
+import_git() (
+	GIT_DIR=$gb_dir/import
+	plain_git -c fastimport.unpackLimit=0 fast-import --quiet
+)
 
 # Sets branch, empty when HEAD is detached; head, empty when the branch has no commit yet; and time, that of head.
 find_head() {
@@ -456,24 +480,6 @@ find_head() {
 		die 90 "HEAD is damaged: $(git rev-parse HEAD 2>&1)"
 	fi
 	time=0
-}
-
-# Sets tree, to what the throw-away index holds.
-make_tree() {
-	# When git makes a tree that is there already, it renews the time of the pack or file that holds it; but not of a
-	# pack that is marked as cruft (2.37 or later). So it sees the packs by other names, so marked, and no loose objects;
-	# what it cannot see it makes anew, in the quarantine.
-	for gb_pack in "$objects"/pack/*.pack
-	do
-		test -f "$gb_pack" || break
-		gb_pack=${gb_pack##*/}
-		: >"$gb_dir/packs/pack/${gb_pack%.pack}.mtimes"
-	done
-	test ! -f "$objects/pack/$gb_pack" || ln -s -- "$objects"/pack/*.pack "$objects"/pack/*.idx "$gb_dir/packs/pack/"
-	tree=$(
-		GIT_ALTERNATE_OBJECT_DIRECTORIES=\"$gb_dir/packs\"
-		local_git -c core.looseCompression=0 write-tree --missing-ok
-	)
 }
 
 # Prints the text of a commit.
