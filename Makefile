@@ -30,7 +30,7 @@ test:
 	tests/tools
 	@echo "the suite with $$(git version)"
 	$(CARGO) test --locked
-	tests/other-git $(CARGO) test --locked --test it
+	tests/other-git $(CARGO) test --locked --test it --
 
 lint:
 	$(CARGO) fmt --check

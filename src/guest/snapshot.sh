@@ -67,6 +67,11 @@ real_git() (
 quarantine() {
 	# It need be neither small nor checked, nor survive a power cut.
 	gb_switches='-c core.compression=1 -c pack.compression=1 -c core.fsync=none -c index.skipHash=true'
+	# All new blobs into one pack: a file each takes ten times as long for thousands. But before 2.44 git asks the remote
+	# of a partial clone for each blob that goes into a pack.
+	gb_one_pack='-c core.bigFileThreshold=1'
+	test "$gb_major" -gt 2 || test "$gb_minor" -ge 44 || ! grep -qsi 'partialclone\|promisor' "$commondir/config" ||
+		gb_one_pack=
 	mkdir -- "$gb_dir/objects"
 	: >"$gb_dir/notes"
 	gb_git=$gitdir
@@ -268,8 +273,8 @@ add_nested() (
 # Adds files to the throw-away index, past every .gitignore; leaves out what is not there.
 # stdin - their paths, as git quotes them
 add_listed() {
-	# All new blobs into one pack: a file each takes ten times as long for thousands.
-	blind_git -c core.bigFileThreshold=1 update-index --add --remove --replace --stdin
+	# shellcheck disable=SC2086 # one word a switch
+	blind_git $gb_one_pack update-index --add --remove --replace --stdin
 }
 
 # Names FIFOs, sockets and devices, which git passes over in silence. Starts from the top.
@@ -278,7 +283,7 @@ find_special() {
 	find . ! -type f ! -type l \( -type d \( ! -name .git -o -prune \) -o -exec sh -c '
 		for f
 		do
-			git -c core.fsmonitor=false check-ignore -q -- "$f" || printf "special-file\0%s\0" "${f#./}"
+			git -c core.fsmonitor= check-ignore -q -- "$f" || printf "special-file\0%s\0" "${f#./}"
 		done' sh {} + \) 2>/dev/null || :
 }
 
@@ -303,7 +308,7 @@ find_unreadable() {
 	find . -name .git -prune -o -type d -exec sh -c '
 		for d
 		do
-			{ test -r "$d" && test -x "$d"; } || test ! -e "$d" || git -c core.fsmonitor=false check-ignore -q -- "$d" || printf "unreadable\0%s\0" "${d#./}"
+			{ test -r "$d" && test -x "$d"; } || test ! -e "$d" || git -c core.fsmonitor= check-ignore -q -- "$d" || printf "unreadable\0%s\0" "${d#./}"
 		done' sh {} + 2>/dev/null || :
 }
 
@@ -311,8 +316,8 @@ find_unreadable() {
 # $1… - what to add
 try_add() {
 	gb_status=0
-	# One pack; see add_listed.
-	blind_git -c core.bigFileThreshold=1 add -A --ignore-errors "$@" 2>"$gb_dir/said" || gb_status=$?
+	# shellcheck disable=SC2086 # one word a switch
+	blind_git $gb_one_pack add -A --ignore-errors "$@" 2>"$gb_dir/said" || gb_status=$?
 	test "$gb_status" -eq 0 && test ! -s "$gb_dir/said"
 }
 

@@ -97,7 +97,8 @@ fn git_calls(lines: &[String]) -> Vec<(&str, &str)> {
             if word.contains('$') || (word != "git" && !word.ends_with("_git")) {
                 continue;
             }
-            let mut verb = words.next().unwrap_or_default();
+            // Switches of the script's own, not a verb.
+            let mut verb = words.find(|word| *word != "$gb_one_pack").unwrap_or_default();
             while verb == "-c" || verb == "-C" {
                 verb = words.nth(1).unwrap_or_default();
                 if verb.starts_with('$') {
