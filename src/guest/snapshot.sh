@@ -112,11 +112,16 @@ quarantine() {
 # Makes the throw-away index one of files only. git itself would do that whenever it reads a sparse index, and make all
 # trees anew in doing so; see blind_git.
 expand_index() {
-	# Even to show it, git expands one that it may not write, or whose folders are there after all.
-	plain_git -c core.sparseCheckout=true -c core.sparseCheckoutCone=true -c index.sparse=true \
-		-c sparse.expectFilesOutsideOfPatterns=true ls-files --sparse -s |
-		sed -n 's/^040000 \([0-9a-f]*\) .*/\1/p' |
-		plain_git pack-objects -q --revs --filter=blob:none --stdout | blind_git index-pack --stdin >/dev/null
+	if test "$gb_major" -gt 2 || test "$gb_minor" -ge 36
+	then
+		# Even to show it, git expands one that it may not write, or whose folders are there after all.
+		plain_git -c core.sparseCheckout=true -c core.sparseCheckoutCone=true -c index.sparse=true \
+			-c sparse.expectFilesOutsideOfPatterns=true ls-files --sparse -s |
+			sed -n 's/^040000 \([0-9a-f]*\) .*/\1/p'
+	else
+		# It cannot be shown. What is outside of the cone is that of HEAD, as a rule.
+		plain_git rev-parse "$head^{tree}"
+	fi | plain_git pack-objects -q --revs --filter=blob:none --stdout | blind_git index-pack --stdin >/dev/null
 	# It complains of the blobs that it does not find; nothing looks at those trees.
 	blind_git update-index --force-write-index 2>/dev/null
 }
