@@ -72,7 +72,8 @@ quarantine() {
 	gb_one_pack='-c core.bigFileThreshold=1'
 	test "$gb_major" -gt 2 || test "$gb_minor" -ge 44 || ! grep -qsi 'partialclone\|promisor' "$commondir/config" ||
 		gb_one_pack=
-	mkdir -- "$gb_dir/objects"
+	# import is for make_commit.
+	mkdir -- "$gb_dir/objects" "$gb_dir/import" "$gb_dir/import/refs"
 	: >"$gb_dir/notes"
 	gb_git=$gitdir
 	if test -f "$index"
@@ -441,7 +442,6 @@ take_files() {
 # Makes the snapshot of what the throw-away index holds. Sets tree and commit.
 make_commit() {
 	plain_git diff-index --cached --raw --no-abbrev --no-renames --ignore-submodules=none "$head" -- >"$gb_dir/changes"
-	mkdir -- "$gb_dir/import" "$gb_dir/import/refs"
 	echo 'ref: refs/heads/none' >"$gb_dir/import/HEAD"
 	test "$format" = sha1 ||
 		printf '[core]\nrepositoryFormatVersion = 1\n[extensions]\nobjectFormat = %s\n' "$format" >"$gb_dir/import/config"
