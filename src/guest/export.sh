@@ -52,7 +52,7 @@ main() {
 # $1… - pathspecs
 list() {
 	# shellcheck disable=SC2086 # one word a switch
-	plain_git diff-index --cached --raw -z --no-abbrev $gb_diff "$base" -- "$@" >"$gb_dir/raw"
+	plain_git diff-index --cached --raw -z --no-abbrev --ita-invisible-in-index $gb_diff "$base" -- "$@" >"$gb_dir/raw"
 	find_pointers "$gb_dir/raw"
 }
 

@@ -441,7 +441,8 @@ take_files() {
 
 # Makes the snapshot of what the throw-away index holds. Sets tree and commit.
 make_commit() {
-	plain_git diff-index --cached --raw --no-abbrev --no-renames --ignore-submodules=none "$head" -- >"$gb_dir/changes"
+	plain_git diff-index --cached --raw --no-abbrev --no-renames --ignore-submodules=none --ita-invisible-in-index \
+		"$head" -- >"$gb_dir/changes"
 	echo 'ref: refs/heads/none' >"$gb_dir/import/HEAD"
 	test "$format" = sha1 ||
 		printf '[core]\nrepositoryFormatVersion = 1\n[extensions]\nobjectFormat = %s\n' "$format" >"$gb_dir/import/config"
@@ -467,7 +468,7 @@ make_commit() {
 # blind_git is there for, it leaves an object that is there already alone.
 import_git() (
 	GIT_DIR=$gb_dir/import
-	plain_git -c fastimport.unpackLimit=0 fast-import --quiet
+	plain_git -c fastimport.unpackLimit=0 -c core.logAllRefUpdates=false fast-import --quiet
 )
 
 # Sets branch, empty when HEAD is detached; head, empty when the branch has no commit yet; and time, that of head.

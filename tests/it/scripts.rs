@@ -406,8 +406,11 @@ fn unreadable_files_are_named_and_stop_the_export_unless_told() {
         fs::write(place.path("home/.gitconfig"), "[safe]\n\tdirectory = *\n").unwrap();
         place.write("secret", "unreadable\n");
         place.write("closed/inner", "unreadable\n");
-        fs::set_permissions(place.file("secret"), fs::Permissions::from_mode(0o000)).unwrap();
-        fs::set_permissions(place.file("closed"), fs::Permissions::from_mode(0o000)).unwrap();
+        place.write("announced", "unreadable\n");
+        place.git(&["add", "-N", "announced"]);
+        for name in ["secret", "announced", "closed"] {
+            fs::set_permissions(place.file(name), fs::Permissions::from_mode(0o000)).unwrap();
+        }
         let path = place.path("w");
         let run = |ignore| {
             let script = export_script(&[path.to_str().unwrap(), "HEAD", "nothing", ignore, "", "", ""]);
@@ -419,9 +422,12 @@ fn unreadable_files_are_named_and_stop_the_export_unless_told() {
         assert!(said.contains("secret\n") && said.contains("closed\n"), "{shell:?}: {said}");
         let output = run("1");
         assert!(output.status.success(), "{shell:?}: {}", String::from_utf8_lossy(&output.stderr));
-        let mut noted = Exported::parse(&output.stdout).noted("unreadable");
+        let exported = Exported::parse(&output.stdout);
+        let mut noted = exported.noted("unreadable");
         noted.sort();
-        assert_eq!(noted, ["closed", "secret"], "{shell:?}");
+        assert_eq!(noted, ["announced", "closed", "secret"], "{shell:?}");
+        let listed = String::from_utf8_lossy(&exported.raw).into_owned();
+        assert!(listed.contains("untracked") && !listed.contains("announced"), "{shell:?}: {listed}");
         place.no_leftovers();
         fs::set_permissions(place.file("closed"), fs::Permissions::from_mode(0o755)).unwrap();
     }
