@@ -122,10 +122,9 @@ pub fn take(repo: &Repo, vm: &Vm, records: &Records, base: &Base, taking: &Takin
     let mut request = request(Some(records), base, taking);
     let (guest, haves) = thread::scope(|scope| {
         let haves = scope.spawn(|| repo.haves(records));
-        let guest = Guest::connect(vm);
-        (guest, haves.join().unwrap_or_else(|_| Err(Error::bug("looking for commits failed"))))
+        (Guest::connect(vm), haves.join())
     });
-    request.haves = haves?;
+    request.haves = haves.map_err(|_| Error::bug("looking for commits failed"))??;
     let guest = guest?;
     let bundle = repo.temporary_file()?;
     let snapshot = guest.snapshot(&request, Payload::Bundle, &mut bundle.as_file())?;

@@ -44,9 +44,7 @@ open_workspace() {
 # that it has the object already, it sets the time of the object's file or pack to now, in an alternate as well.
 blind_git() (
 	unset GIT_ALTERNATE_OBJECT_DIRECTORIES
-	GIT_NO_LAZY_FETCH=1
-	export GIT_NO_LAZY_FETCH
-	plain_git "$@"
+	local_git "$@"
 )
 
 # git that does not ask the remote of a partial clone for what is missing (2.44 or later; older ones may ask).
@@ -65,6 +63,7 @@ real_git() (
 # Makes the throw-away index and the quarantine: from here on git sees only that index, and puts new objects only into
 # the quarantine.
 quarantine() {
+	gb_who='git-banger <git-banger>'
 	# It need be neither small nor checked, nor survive a power cut.
 	gb_switches='-c core.compression=1 -c pack.compression=1 -c core.fsync=none -c index.skipHash=true'
 	# All new blobs into one pack: a file each takes ten times as long for thousands. But before 2.44 git asks the remote
@@ -451,7 +450,7 @@ make_commit() {
 	gb_out=$(
 		{
 			printf 'commit refs/heads/snapshot\nmark :1\n'
-			printf '%s git-banger <git-banger> %s +0000\n' author "$time" committer "$time"
+			printf 'author %s\ncommitter %s\n' "$gb_who $time +0000" "$gb_who $time +0000"
 			printf 'data <<.\n%s\n.\nfrom %s\n' 'git-banger: snapshot' "$head"
 			sed -e "s/^:[0-7]* 000000 .*$gb_tab/D /" \
 				-e "s/^:[0-7]* \([0-7]*\) [0-9a-f]* \([0-9a-f]*\) [A-Z]$gb_tab/M \1 \2 /" "$gb_dir/changes"
@@ -493,22 +492,11 @@ find_head() {
 	time=0
 }
 
-# Prints the text of a commit.
-# $1 - tree
-# $2 - parent, may be empty
-# $3 - time
-# $4 - message
-our_commit() {
-	printf 'tree %s\n' "$1"
-	test -z "$2" || printf 'parent %s\n' "$2"
-	printf '%s git-banger <git-banger> %s +0000\n' author "$3" committer "$3"
-	printf '\n%s\n' "$4"
-}
-
 # Prints the id of the fixed commit that stands for "no commit yet"; the host makes the same one.
 empty_commit() {
 	blind_git hash-object -t tree -w --stdin </dev/null >/dev/null
-	our_commit "$empty_tree" '' 0 empty | blind_git hash-object -t commit -w --stdin
+	printf 'tree %s\nauthor %s\ncommitter %s\n\nempty\n' "$empty_tree" "$gb_who 0 +0000" "$gb_who 0 +0000" |
+		blind_git hash-object -t commit -w --stdin
 }
 
 # Prints the empty commit if that is what is asked for: it need not be in this repository.

@@ -41,12 +41,10 @@ impl Repo {
     /// # Errors
     /// When a record is damaged, or git cannot be run.
     pub fn records(&self, vm: &str) -> Result<Records> {
-        let folder = Repo::vm_ref(vm, "");
-        let lines = self.git.line(["for-each-ref", "--format=%(refname) %(objectname) %(tree)", &folder])?;
-        let record = |kind: &str| {
-            let line = lines.lines().find_map(|line| line.strip_prefix(&folder)?.strip_prefix(kind)?.strip_prefix(' '));
-            line.and_then(|line| line.split_once(' '))
-        };
+        // KIND SP COMMIT SP TREE
+        let format = "--format=%(refname:lstrip=3) %(objectname) %(tree)";
+        let lines = self.git.line(["for-each-ref", format, &Repo::vm_ref(vm, "")])?;
+        let record = |kind| lines.lines().find_map(|line| line.strip_prefix(kind)?.strip_prefix(' ')?.split_once(' '));
         let commit = |kind| record(kind).map(|(commit, _)| commit.parse()).transpose();
         let tree = |kind| record(kind).map(|(_, tree)| tree);
         Ok(Records {

@@ -188,5 +188,7 @@ fn fifty_senders_beside_one_attach_deliver_each_line_whole_and_once() {
     assert_eq!(attached.wait().unwrap().code(), Some(0));
     let got: BTreeSet<_> = shown.split_inclusive(|&byte| byte == b'\n').map(<[u8]>::to_vec).collect();
     assert!(shown == log(&guest) && got == lines.into_iter().collect(), "a line was torn, lost or doubled");
+    assert_eq!(host.run(&["session", "stop", VM, "s", "-q"]).code, Some(0));
+    guest.wait_until_idle();
     guest.assert_no_leftovers();
 }

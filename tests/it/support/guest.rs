@@ -175,18 +175,10 @@ impl TestGuest {
         }
     }
 
-    /// Fails when a script left a temporary file, and does not take it away soon: it learns at its own pace that a
-    /// connection has gone.
+    /// Fails when a script left a temporary file.
     pub fn assert_no_leftovers(&self) {
-        let waiting = Instant::now();
-        loop {
-            let left: Vec<_> = fs::read_dir(self.path("tmp")).unwrap().map(|entry| entry.unwrap().path()).collect();
-            if left.is_empty() {
-                return;
-            }
-            assert!(waiting.elapsed() < Duration::from_secs(10), "left behind in the guest: {left:?}");
-            thread::sleep(Duration::from_millis(20));
-        }
+        let left: Vec<_> = fs::read_dir(self.path("tmp")).unwrap().map(|entry| entry.unwrap().path()).collect();
+        assert!(left.is_empty(), "left behind in the guest: {left:?}");
     }
 
     fn write_ssh_config(&self) {
