@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::support::guest::{TestGuest, VM};
 use crate::support::host::{Host, edited, lines, ran};
-use crate::support::{guest_test, run_git, set_mode};
+use crate::support::{guest_test, run_git, set_mode, write_program};
 
 /// A prepared guest with a commit, and with an edit of each kind beside it.
 fn worked_in(guest: &TestGuest) -> Host {
@@ -193,12 +193,11 @@ guest_test!(no_configuration_of_the_guest_changes_an_export, |guest| {
 /// Writes a configuration that turns every switch an export could trip over.
 fn hell(home: &Path) {
     let trap = home.join("trap");
-    fs::write(&trap, "#!/bin/sh\ntouch \"$TMPDIR/ran\"\necho trap\n").unwrap();
-    set_mode(&trap, 0o755);
+    write_program(&trap, "#!/bin/sh\ntouch \"$TMPDIR/ran\"\necho trap\n");
     let hooks = home.join("hooks");
     fs::create_dir(&hooks).unwrap();
     for hook in ["post-index-change", "pre-commit", "post-checkout", "reference-transaction"] {
-        fs::copy(&trap, hooks.join(hook)).unwrap();
+        fs::hard_link(&trap, hooks.join(hook)).unwrap();
     }
     fs::write(home.join("attributes"), "* diff=trap\n").unwrap();
     let trap = trap.display();

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use crate::support::guest::{TestGuest, VM};
 use crate::support::host::Host;
-use crate::support::set_mode;
+use crate::support::write_program;
 
 const SINCE: [&str; 4] = ["pull", VM, "--base-commit", "HEAD@prepare"];
 
@@ -25,8 +25,7 @@ impl Hostile {
         let shell: PathBuf = folder.path().join("shell");
         let text =
             "#!/bin/sh\ntest -e \"$HOME/evil\" || exec /bin/sh \"$@\"\n/bin/sh \"$@\" | /bin/sh \"$HOME/evil\"\n";
-        fs::write(&shell, text).unwrap();
-        set_mode(&shell, 0o755);
+        write_program(&shell, text);
         let guest = TestGuest::russh_with_shell(&shell);
         let host = Host::new(&guest);
         host.prepare();

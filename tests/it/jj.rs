@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 
 use crate::support::guest::{TestGuest, VM};
 use crate::support::host::{Host, Ran, lines};
-use crate::support::{path_with, require, set_mode, write_file};
+use crate::support::{path_with, require, set_mode, write_file, write_program};
 
 /// A guest, and a host with jj.
 struct World {
@@ -614,8 +614,7 @@ fn a_stale_working_copy_is_for_jj_to_settle() {
 fn a_jj_that_is_too_old_leaves_git_and_no_jj_leaves_what_git_can_see() {
     for (world, works) in [(World::colocated(), true), (World::separate(), false)] {
         let folder = world.host.path("old");
-        write_file(&folder.join("jj"), b"#!/bin/sh\necho jj 0.38.0\n");
-        set_mode(&folder.join("jj"), 0o755);
+        write_program(&folder.join("jj"), "#!/bin/sh\necho jj 0.38.0\n");
         let git = which::which_in("git", Some(path_with("GIT_BANGER_TEST_HOST_GIT")), "/").unwrap();
         fs::create_dir(world.host.path("none")).unwrap();
         std::os::unix::fs::symlink(git, world.host.path("none/git")).unwrap();
@@ -658,8 +657,7 @@ fn a_landing_that_jj_does_not_take_is_taken_back() {
     let pull_with = |last: &str| {
         let jj = world.host.path("bin/jj");
         let script = format!("#!/bin/sh\ncase \"$*\" in *--config-file*) {last} ;; esac\n{} \"$@\"\n", "exec \"$JJ\"");
-        write_file(&jj, script.as_bytes());
-        set_mode(&jj, 0o755);
+        write_program(&jj, &script);
         let mut command = world.command("git-banger", &["pull", VM, "--base-commit", "@prepare"]);
         let path =
             command.get_envs().find(|(name, _)| *name == "PATH").unwrap().1.unwrap().to_str().unwrap().to_owned();

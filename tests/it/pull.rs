@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 
 use crate::support::guest::{TestGuest, VM};
 use crate::support::host::{Host, edited, lines, ran};
-use crate::support::{guest_test, run_git, set_mode};
+use crate::support::{guest_test, run_git, set_mode, write_program};
 
 const SINCE: [&str; 4] = ["pull", VM, "--base-commit", "HEAD@prepare"];
 
@@ -257,13 +257,12 @@ guest_test!(no_configuration_of_the_host_changes_what_lands, |guest| {
     host.write("b", edited("b", 9));
 
     let trap = host.path("trap");
-    fs::write(&trap, format!("#!/bin/sh\necho trap >>{}\n", host.path("sprung").display())).unwrap();
-    set_mode(&trap, 0o755);
+    write_program(&trap, &format!("#!/bin/sh\necho trap >>{}\n", host.path("sprung").display()));
     let hooks = host.path("hooks");
     fs::create_dir(&hooks).unwrap();
     for hook in ["post-index-change", "reference-transaction", "post-checkout", "post-merge", "pre-auto-gc"] {
-        fs::copy(&trap, hooks.join(hook)).unwrap();
-        fs::copy(&trap, host.file(".git/hooks").join(hook)).unwrap();
+        fs::hard_link(&trap, hooks.join(hook)).unwrap();
+        fs::hard_link(&trap, host.file(".git/hooks").join(hook)).unwrap();
     }
     let settings = format!(
         "[apply]\n\twhitespace = fix\n\tignoreWhitespace = change\n[core]\n\thooksPath = {hooks}\n\tfsmonitor = {trap}\n\

@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::support::write_program;
+
 const SHELLS: [&str; 3] = ["dash", "bash", "busybox"];
 /// What may set a process apart, or lock; a test takes some of them away.
 const OPTIONAL: [&str; 5] = ["setsid", "perl", "python3", "bash", "flock"];
@@ -384,8 +386,7 @@ fn a_command_that_cannot_start_is_an_error_at_once() {
     for shell in SHELLS {
         let guest = Guest::new(shell);
         let script = guest.path("home/bad");
-        fs::write(&script, "#!/no/such/interpreter\n").unwrap();
-        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+        write_program(&script, "#!/no/such/interpreter\n");
         let answer = guest.start("s", &["./bad"]);
         answer.refused(92, "the command cannot start: ");
         assert!(answer.stderr.contains("bad: "), "{shell}: {answer:?}");

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::support::guest::{TestGuest, VM};
 use crate::support::host::{Host, Ran};
 use crate::support::russh::Faults;
-use crate::support::{guest_test, require, write_file};
+use crate::support::{guest_test, require, write_program};
 
 /// Writes settings that win over the guest's own.
 fn configure(guest: &TestGuest, lines: &str) {
@@ -213,8 +213,7 @@ fn a_passphrase_is_asked_for_when_the_guest_wants_the_key() {
     // The public half is in the file for one of them only.
     fs::remove_file(pem.with_extension("pub")).unwrap();
     let askpass = guest.path("askpass");
-    write_file(&askpass, b"#!/bin/sh\nprintf '%s\\n' \"$1\" >>\"$0.log\"\necho secret\n");
-    crate::support::set_mode(&askpass, 0o700);
+    write_program(&askpass, "#!/bin/sh\nprintf '%s\\n' \"$1\" >>\"$0.log\"\necho secret\n");
     for key in [&openssh, &pem, &pkcs8] {
         log_in_with(&guest, &format!("IdentityFile {}\nIdentityAgent none", key.display()));
         let key = key.display();

@@ -198,8 +198,7 @@ impl Host {
     pub fn wrap(&mut self, program: &str, script: &str) {
         let real = which::which_in(program, Some(&self.env["PATH"]), "/").unwrap();
         let folder = self.path("wrappers");
-        write_file(&folder.join(program), format!("#!/bin/sh\nREAL={}\n{script}\n", real.display()).as_bytes());
-        super::set_mode(&folder.join(program), 0o755);
+        super::write_program(&folder.join(program), &format!("#!/bin/sh\nREAL={}\n{script}\n", real.display()));
         self.set_env("PATH", format!("{}:{}", folder.display(), self.env["PATH"]));
     }
 

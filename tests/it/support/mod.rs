@@ -95,6 +95,17 @@ pub fn write_file(path: &Path, bytes: &[u8]) {
     fs::write(path, bytes).unwrap();
 }
 
+/// Writes a program's text, and the folders above it.
+///
+/// Another process writes it: a child that another thread forks meanwhile would hold a file of ours open for writing until
+/// its exec, and who runs the program then gets ETXTBSY.
+pub fn write_program(path: &Path, text: &str) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let write = "printf %s \"$2\" >\"$1\" && chmod 755 \"$1\"";
+    let mut command = Command::new("/bin/sh");
+    assert!(command.args(["-c", write, "sh"]).arg(path).arg(text).status().unwrap().success());
+}
+
 /// Sets a file's permissions.
 pub fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
