@@ -137,8 +137,9 @@ lease() {
 
 # Runs git with everything off that the configuration could do behind our back.
 plain_git() {
-	# fsmonitor and the hooks would run programs (git before 2.36 takes even 'false' for one); a split index would be written beside the real one; a safecrlf that
-	# dies and a low bigFileThreshold would each change what a snapshot is. git-lfs puts new content where it is told to.
+	# fsmonitor and the hooks would run programs (git before 2.36 takes even 'false' for one); a split index would be
+	# written beside the real one; a safecrlf that dies and a low bigFileThreshold would each change what a snapshot is.
+	# git-lfs puts new content where it is told to.
 	# shellcheck disable=SC2086 # one word a switch
 	git $gb_switches -c core.fsmonitor= -c core.splitIndex=false -c core.hooksPath=/dev/null -c core.safecrlf=false \
 		-c core.bigFileThreshold=1m -c pack.packSizeLimit=0 -c pack.windowMemory=64m -c core.sparseCheckout=false \

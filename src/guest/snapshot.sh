@@ -313,7 +313,8 @@ find_unreadable() {
 	find . -name .git -prune -o -type d -exec sh -c '
 		for d
 		do
-			{ test -r "$d" && test -x "$d"; } || test ! -e "$d" || git -c core.fsmonitor= check-ignore -q -- "$d" || printf "unreadable\0%s\0" "${d#./}"
+			{ test -r "$d" && test -x "$d"; } || test ! -e "$d" || git -c core.fsmonitor= check-ignore -q -- "$d" ||
+				printf "unreadable\0%s\0" "${d#./}"
 		done' sh {} + 2>/dev/null || :
 }
 
