@@ -72,7 +72,7 @@ has_room() {
 # Makes the temporary folder, sets every way to leave, and goes to the home folder; for scripts that need no git.
 # $1 - nonce, from the host: no mktemp, so no moment between making the folder and knowing its name
 enter() {
-	gb_nonce=$1 gb_dir=${TMPDIR:-/tmp}/git-banger.$1 gb_watcher='' gb_own='' gb_undo='' gb_switches=''
+	gb_nonce=$1 gb_dir=${TMPDIR:-/tmp}/git-banger.$1 gb_watcher='' gb_own='' gb_undo='' gb_switches='' gb_exec=''
 	# shellcheck disable=SC2034 # for those whose files are the user's own
 	gb_umask=$(umask)
 	set -eu
@@ -141,7 +141,7 @@ plain_git() {
 	# written beside the real one; a safecrlf that dies and a low bigFileThreshold would each change what a snapshot is.
 	# git-lfs puts new content where it is told to.
 	# shellcheck disable=SC2086 # one word a switch
-	git $gb_switches -c core.fsmonitor= -c core.splitIndex=false -c core.hooksPath=/dev/null -c core.safecrlf=false \
+	$gb_exec git $gb_switches -c core.fsmonitor= -c core.splitIndex=false -c core.hooksPath=/dev/null -c core.safecrlf=false \
 		-c core.bigFileThreshold=1m -c pack.packSizeLimit=0 -c pack.windowMemory=64m -c core.sparseCheckout=false \
 		-c index.sparse=false -c core.untrackedCache=false -c core.quotePath=false -c diff.suppressBlankEmpty=false \
 		-c diff.renameLimit=0 -c diff.relative=false -c filter.lfs.required=false -c "lfs.storage=$gb_dir/lfs" \

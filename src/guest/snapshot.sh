@@ -44,15 +44,21 @@ open_workspace() {
 # that it has the object already, it sets the time of the object's file or pack to now, in an alternate as well.
 blind_git() (
 	unset GIT_ALTERNATE_OBJECT_DIRECTORIES
-	local_git "$@"
+	become_local_git "$@"
 )
 
 # git that does not ask the remote of a partial clone for what is missing (2.44 or later; older ones may ask).
 local_git() (
-	GIT_NO_LAZY_FETCH=1
+	become_local_git "$@"
+)
+
+# The end of a subshell as that git: a shell between this one and git could die of a signal that git misses while it is
+# started, and nobody would wait for git, which makes the temporary folder anew.
+become_local_git() {
+	GIT_NO_LAZY_FETCH=1 gb_exec=exec
 	export GIT_NO_LAZY_FETCH
 	plain_git "$@"
-)
+}
 
 # git that sees the repository of this folder as it is. It may only look.
 real_git() (
@@ -467,7 +473,7 @@ make_commit() {
 # git that makes trees and commits in a repository of its own: fast-import must have a ref to write. Unlike all that
 # blind_git is there for, it leaves an object that is there already alone.
 import_git() (
-	GIT_DIR=$gb_dir/import
+	GIT_DIR=$gb_dir/import gb_exec=exec
 	plain_git -c fastimport.unpackLimit=0 -c core.logAllRefUpdates=false fast-import --quiet
 )
 
