@@ -152,6 +152,8 @@ pub enum NoteKind {
     Unreadable,
     /// A FIFO, socket or device, which git cannot hold.
     SpecialFile,
+    /// A file whose name git keeps for itself, such as `.GIT` and `git~1`.
+    RefusedName,
 }
 
 /// Something in the guest that the snapshot holds in another form, or not at all.

@@ -81,6 +81,7 @@ pub fn notes(notes: &[Note]) {
             NoteKind::LfsPointer => format!("{path} is a Git LFS pointer: its content is not in the repository"),
             NoteKind::Unreadable => format!("{path} cannot be read in the guest, and does not come"),
             NoteKind::SpecialFile => format!("{path} is a FIFO, a socket or a device, and does not come"),
+            NoteKind::RefusedName => format!("{path} has a name that git keeps for itself, and does not come"),
         });
     }
 }

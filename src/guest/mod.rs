@@ -11,7 +11,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use crate::error::{Error, Result};
 use crate::settings::Vm;
-use crate::snapshot::{Change, Note, NoteKind, Oid, Snapshot};
+use crate::snapshot::{Change, GITLINK, Note, NoteKind, Oid, Snapshot};
 use crate::ssh::{self, Connection, Running};
 use crate::ui;
 
@@ -275,7 +275,14 @@ impl Announced {
         Ok(announced)
     }
 
-    fn snapshot(self, changed: Vec<Change>, notes: Vec<Note>) -> Result<Snapshot> {
+    fn snapshot(self, changed: Vec<Change>, mut notes: Vec<Note>) -> Result<Snapshot> {
+        for moved in changed.iter().filter(|change| change.new_mode == GITLINK) {
+            // One that was committed is as its checkout is, so the script does not see that it moved.
+            let note = Note { kind: NoteKind::MovedSubmodule, path: moved.path.clone() };
+            if !notes.contains(&note) {
+                notes.push(note);
+            }
+        }
         let missing = || Error::unverified("the guest's answer lacks a part");
         Ok(Snapshot {
             base: self.base.ok_or_else(missing)?,
@@ -302,6 +309,7 @@ fn notes(list: &[u8]) -> Result<Vec<Note>> {
             b"lfs-pointer" => NoteKind::LfsPointer,
             b"unreadable" => NoteKind::Unreadable,
             b"special-file" => NoteKind::SpecialFile,
+            b"refused-name" => NoteKind::RefusedName,
             _ => return Err(Error::unverified("the guest's answer holds a note that is not known here")),
         };
         notes.push(Note { kind, path: path.to_vec() });

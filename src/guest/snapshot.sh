@@ -218,8 +218,7 @@ look_at_gitlinks() {
 # $2 - path
 # $3 - the path as git quotes it
 look_at_gitlink() {
-	# Not checked out: nothing there to lose.
-	test -e "$2/.git" || return 0
+	test -e "$2/.git" || has_entries "$2" || return 0
 	if test "$(plain_git ls-tree "$base" -- ":(literal)$2" | cut -c1-6)" != 160000 &&
 		! git config -f .gitmodules --get-regexp '^submodule\..*\.path$' 2>/dev/null |
 			cut -d' ' -f2- | grep -qxF -e "$2"
@@ -229,9 +228,28 @@ look_at_gitlink() {
 		printf '%s\n' "$3" >>"$gb_dir/nested"
 		return 0
 	fi
+	# Not checked out, so it is in nobody's index what lies there.
+	test -e "$2/.git" || {
+		note dirty-submodule "$2"
+		return 0
+	}
 	gb_now=$(real_git -C "$2" rev-parse -q --verify HEAD || :)
 	test "$gb_now" = "$1" || note moved-submodule "$2"
 	test -z "$(real_git -C "$2" status --porcelain 2>&1 | head -n 1)" || note dirty-submodule "$2"
+}
+
+# Tells whether there is anything in a folder.
+# $1 - the folder
+has_entries() {
+	test ! -h "$1" || return 1
+	for gb_entry in "$1"/* "$1"/.[!.]* "$1"/..?*
+	do
+		if test -e "$gb_entry" || test -h "$gb_entry"
+		then
+			return 0
+		fi
+	done
+	return 1
 }
 
 # Passes on the lines that name a file or a symlink.
@@ -261,7 +279,7 @@ add_nested() (
 		# What the nested repository tracks past its own .gitignore.
 		real_git ls-files -c -i --exclude-standard 2>/dev/null | files_only
 	} >"$gb_here.files"
-	add_listed <"$gb_here.files" 2>/dev/null || {
+	add_listed <"$gb_here.files" 2>"$gb_here.said" || {
 		while IFS= read -r gb_line
 		do
 			named "$gb_line"
@@ -274,6 +292,7 @@ add_nested() (
 			fi
 		done <"$gb_here.files" | add_listed
 	}
+	! grep -q '^Ignoring path ' "$gb_here.said" || name_refused "$1/" <"$gb_here.files" || :
 	grep '/"*$' "$gb_here" | while IFS= read -r gb_line
 	do
 		named "$gb_line"
@@ -286,6 +305,28 @@ add_nested() (
 add_listed() {
 	# shellcheck disable=SC2086 # one word a switch
 	blind_git $gb_one_pack update-index --add --remove --replace --stdin
+}
+
+# Adds files one by one, and names those whose name git keeps for itself, such as '.GIT' and 'git~1'; fails when there is
+# none. Of those, 'update-index' complains without failing.
+# $1 - what comes before their paths in a note
+# stdin - their paths, as git quotes them
+name_refused() {
+	gb_found=1
+	while IFS= read -r gb_line
+	do
+		case $gb_line in
+		*/ | */\") continue ;;
+		esac
+		case $(printf '%s\n' "$gb_line" | add_listed 2>&1) in
+		'Ignoring path '*)
+			named "$gb_line"
+			note refused-name "$1$gb_name"
+			gb_found=0
+			;;
+		esac
+	done
+	return "$gb_found"
 }
 
 # Names FIFOs, sockets and devices, which git passes over in silence. Starts from the top.
@@ -339,7 +380,8 @@ add_few() {
 		test "$gb_count" -le 200 || return 1
 	test -s "$gb_dir/changed" || return 0
 	bring_crlf
-	add_listed <"$gb_dir/changed" 2>"$gb_dir/said"
+	add_listed <"$gb_dir/changed" 2>"$gb_dir/said" || return 1
+	! grep -q '^Ignoring path ' "$gb_dir/said" || plain_git ls-files -m -o --exclude-standard | name_refused '' || :
 }
 
 # Brings what the index has for changed files that hold a CR: whether git turns CRLF into LF can depend on whether that
@@ -383,6 +425,11 @@ add_all() {
 		fi
 		# Only warnings; or files that vanished or grew while they were read.
 		test "$gb_status" -ne 0 || break
+		if grep -q '^error: invalid path ' "$gb_dir/said" &&
+			plain_git ls-files -m -o --exclude-standard | name_refused ''
+		then
+			break
+		fi
 		gb_tries=$((gb_tries + 1))
 		test "$gb_tries" -lt 5 || die 89 "$(cat "$gb_dir/said")"
 	done

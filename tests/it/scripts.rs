@@ -361,6 +361,57 @@ fn what_git_cannot_hold_is_named() {
 }
 
 #[test]
+fn what_has_a_name_that_git_keeps_for_itself_is_named() {
+    for shell in SHELLS {
+        let place = Place::new();
+        place.write("a", "a\n");
+        place.write(".gitmodules", "");
+        place.git(&["add", "."]);
+        place.git(&["commit", "-qm", "first"]);
+        place.sh("mkdir .GIT; echo x >.GIT/x; echo x >'git~1'; echo x >\"$(printf 'o\\nx')\"");
+        place.sh("git init -q nested; mkdir -p nested/d/.Git; echo x >nested/d/.Git/x; echo x >nested/x");
+        let refused = [".GIT/x", "git~1", "nested/d/.Git/x"];
+        // The two ways to add: file by file, and by 'git add'.
+        for many in ["", "mkdir many; for f in $(seq 250); do echo $f >many/$f; done"] {
+            place.sh(many);
+            let before = place.fingerprint();
+            let exported = place.export(shell, "HEAD", "nothing");
+            let mut noted = exported.noted("refused-name");
+            noted.sort();
+            assert_eq!(noted, refused, "{shell:?} {many}");
+            let raw = String::from_utf8_lossy(&exported.raw);
+            assert!(raw.contains("\no\nx") && raw.contains("nested/x"), "{shell:?}: {raw}");
+            assert_eq!(raw.contains("many/250"), !many.is_empty());
+            place.untouched_since(&before);
+        }
+        place.sh("rm -r nested many .gitmodules; ln -s a .gitmodules");
+        let mut noted = place.export(shell, "HEAD", "nothing").noted("refused-name");
+        noted.sort();
+        assert_eq!(noted, [".GIT/x", ".gitmodules", "git~1"], "{shell:?}");
+    }
+}
+
+#[test]
+fn files_in_a_submodule_that_is_not_checked_out_are_not_passed_over() {
+    for shell in SHELLS {
+        let place = Place::new();
+        place.sh("git init -q sub; git -C sub commit -qm first --allow-empty; cp -a sub repo; cp -a sub other");
+        place.sh("git -c protocol.file.allow=always submodule --quiet add ./sub sub; git add repo 2>/dev/null; git commit -qm first");
+        place.sh("git update-index --add --cacheinfo 160000,$(git -C sub rev-parse HEAD),other");
+        place.sh("rm -rf sub/.git repo/.git other/.git");
+        let quiet = place.export(shell, "HEAD", "nothing");
+        assert!(quiet.notes.is_empty(), "{shell:?}: {:?}", quiet.notes);
+        place.sh("mkdir sub/d; echo x >sub/d/.x; echo x >repo/x; echo x >other/x");
+        let before = place.fingerprint();
+        let exported = place.export(shell, "HEAD", "nothing");
+        place.untouched_since(&before);
+        assert_eq!(exported.noted("dirty-submodule"), ["repo", "sub"], "{shell:?}");
+        assert_eq!(exported.noted("nested-repository"), ["other"], "{shell:?}");
+        assert!(String::from_utf8_lossy(&exported.raw).contains("other/x"), "{shell:?}");
+    }
+}
+
+#[test]
 fn submodules_that_are_dirty_or_moved_are_named() {
     for shell in SHELLS {
         let place = Place::new();
