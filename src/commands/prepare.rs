@@ -41,7 +41,12 @@ pub fn run(args: &Prepare, settings: &Settings) -> Result<()> {
     };
     let path = guest.prepare(shipment)?;
     guest.close();
-    repo.record(&vm.name, &head.commit, &freight.baseline)?;
+    repo.record(&vm.name, &head.commit, &freight.baseline).map_err(|error| {
+        error.hint(format!(
+            "the workspace is in the guest, unrecorded: remove {}, then prepare again",
+            ui::path(path.as_bytes())
+        ))
+    })?;
     if !vm.path_is_configured {
         config::set(repo.top().ok(), false, &format!("banger.{}.path", vm.name), &vm.path)?;
     }

@@ -48,13 +48,13 @@ fn history(repo: &Repo, head: &Head, depth: Option<u32>) -> Result<(u64, Vec<Oid
     if head.unborn {
         return Ok((0, Vec::new()));
     }
+    // Where the host's own history ends, the guest's does.
+    let shallow = repo.git.line(["rev-parse", "--path-format=absolute", "--git-path", "shallow"])?;
+    let shallow = std::fs::read_to_string(shallow).unwrap_or_default();
+    let mut ends: Vec<Oid> = shallow.lines().map(str::parse).collect::<Result<_>>()?;
     let Some(depth) = depth else {
         let count = repo.git.line(["rev-list", "--count", head.commit.as_str()])?;
-        let count = count.parse().map_err(|error| Error::bug("git counted no number").source(error))?;
-        let shallow = repo.git.line(["rev-parse", "--path-format=absolute", "--git-path", "shallow"])?;
-        // Where the host's own history ends, the guest's does.
-        let shallow = std::fs::read_to_string(shallow).unwrap_or_default();
-        return Ok((count, shallow.lines().map(str::parse).collect::<Result<_>>()?));
+        return Ok((count.parse().map_err(|error| Error::bug("git counted no number").source(error))?, ends));
     };
     let mut seen = std::collections::HashSet::from([head.commit.clone()]);
     let mut level = vec![head.commit.clone()];
@@ -62,13 +62,16 @@ fn history(repo: &Repo, head: &Head, depth: Option<u32>) -> Result<(u64, Vec<Oid
         let mut next: Vec<Oid> = parents(repo, &level)?.into_iter().flat_map(|(_, parents)| parents).collect();
         next.retain(|parent| seen.insert(parent.clone()));
         if next.is_empty() {
-            return Ok((seen.len() as u64, Vec::new()));
+            level.clear();
+            break;
         }
         level = next;
     }
+    ends.retain(|end| seen.contains(end));
     let cut =
         parents(repo, &level)?.into_iter().filter(|(_, parents)| parents.iter().any(|parent| !seen.contains(parent)));
-    Ok((seen.len() as u64, cut.map(|(commit, _)| commit).collect()))
+    ends.extend(cut.map(|(commit, _)| commit));
+    Ok((seen.len() as u64, ends))
 }
 
 /// Returns each commit with its parents.

@@ -95,6 +95,30 @@ guest_test!(prepare_can_ship_part_of_the_history_on_another_branch, |guest| {
     assert_eq!(guest.git(&["fsck", "--full"]), "");
 });
 
+guest_test!(prepare_ships_no_more_history_than_there_is, |guest| {
+    let host = Host::new(guest);
+    for round in ["second", "third", "fourth"] {
+        host.write("a", round);
+        host.commit(round);
+    }
+    let end = host.git(&["rev-parse", "HEAD~1"]);
+    host.write(".git/shallow", format!("{end}\n"));
+    for (depth, log) in [("1", "fourth"), ("2", "fourth\nthird"), ("5", "fourth\nthird")] {
+        host.stdout(&["prepare", VM, "--depth", depth]);
+        assert_eq!(
+            (guest.git(&["log", "--format=%s"]), guest.git(&["fsck", "--full"])),
+            (log.to_owned(), String::new())
+        );
+        fs::remove_dir_all(guest.file("")).unwrap();
+    }
+    // A lock that somebody holds keeps the record from being written, when the workspace is there already.
+    host.write(".git/refs/banger/dev/prepare.lock", "");
+    let ran = host.run(&["prepare", VM]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    let hint = "hint: the workspace is in the guest, unrecorded: remove '<guest>/home/repo', then prepare again\n";
+    assert!(ran.stderr.ends_with(hint), "{}", ran.stderr);
+});
+
 guest_test!(prepare_ships_a_branch_without_a_commit, |guest| {
     let host = Host::empty(guest);
     host.write("a", lines("a"));
