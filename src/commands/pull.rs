@@ -48,7 +48,10 @@ pub fn run(args: &Pull, settings: &Settings) -> Result<()> {
     let landing = ui::progress("landing");
     let landed = if args.dry_run { Landed::default() } else { plan.land()? };
     drop(landing);
-    tell(args, &vm, &base, &snapshot, (&changes, &conflicts), &stat)?;
+    tell(args, &vm, &base, &snapshot, (&changes, &conflicts), &stat).map_err(|error| match args.dry_run {
+        true => error,
+        false => error.hint("the work has landed all the same: git status"),
+    })?;
     if let Some(undo) = landed.undo {
         ui::status(&format!("undo: {undo}"));
     }

@@ -9,6 +9,17 @@ use crate::support::{guest_test, run_git, set_mode, write_program};
 
 const SINCE: [&str; 4] = ["pull", VM, "--base-commit", "HEAD@prepare"];
 
+guest_test!(a_pull_that_cannot_print_its_list_says_that_it_landed, |guest| {
+    let host = Host::new(guest);
+    host.prepare();
+    guest.write("a", edited("a", 1));
+    let mut pull = host.command("git-banger");
+    let output = pull.args(SINCE).stdout(fs::File::create("/dev/full").unwrap()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && said.contains("landed all the same"), "{said}");
+    assert_eq!(host.read("a"), edited("a", 1));
+});
+
 guest_test!(pull_lands_between_the_hosts_own_edits, |guest| {
     let host = Host::new(guest);
     host.write("b", edited("b", 5));
