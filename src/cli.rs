@@ -120,7 +120,7 @@ pub struct Export {
     #[arg(long, value_enum, default_value = "patch")]
     pub format: Format,
     /// Write to FILE, whole or not at all
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", conflicts_with = "stat")]
     pub output: Option<PathBuf>,
     /// List the names of the changed files
     #[arg(long, group = "list")]

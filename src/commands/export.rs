@@ -1,5 +1,6 @@
 //! `git banger export`: the guest's work as a patch or a bundle, with the list of files.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, Seek, Write};
 use std::path::Path;
@@ -9,9 +10,9 @@ use serde::Serialize;
 use super::fetch::{Base, request};
 use super::report::{self, List};
 use crate::cli::{Export, Format};
-use crate::error::{Context, Result};
+use crate::error::{Context, Error, Result};
 use crate::guest::{Guest, Payload};
-use crate::host::Repo;
+use crate::host::{Repo, patched};
 use crate::settings::Settings;
 use crate::snapshot::{Snapshot, refuse_reserved};
 use crate::ui;
@@ -21,6 +22,9 @@ use crate::ui;
 /// # Errors
 /// When the guest cannot do it, the connection is lost, what arrives does not verify, or the output cannot be written.
 pub fn run(args: &Export, settings: &Settings) -> Result<()> {
+    if args.format == Format::Bundle && !args.pathspecs.is_empty() {
+        return Err(Error::usage("a bundle holds the whole snapshot: pathspecs cannot narrow it"));
+    }
     let repo = Repo::open(settings.global().dir.as_deref()).ok();
     let name = repo.as_ref().map(Repo::name);
     let vm = settings.vm(&args.vm, None, name.as_deref())?;
@@ -43,7 +47,10 @@ pub fn run(args: &Export, settings: &Settings) -> Result<()> {
     let written = snapshot.changed.iter().filter(|change| change.status != 'D');
     refuse_reserved(written.map(|change| change.path.as_slice()))?;
 
-    spool.rewind().context(|| "cannot read the temporary file back".to_owned())?;
+    if payload == Payload::Patch {
+        refuse_other_paths(&mut spool, &snapshot)?;
+    }
+    rewind(&mut spool)?;
     match (&args.output, payload) {
         (_, Payload::Stat | Payload::Nothing) => {}
         (Some(path), _) => write_whole(&mut spool, path)?,
@@ -59,6 +66,26 @@ pub fn run(args: &Export, settings: &Settings) -> Result<()> {
     ));
     warn_of_commits(&base, &snapshot);
     Ok(())
+}
+
+/// Refuses a patch that writes to other files than those that the guest listed, which were looked at.
+fn refuse_other_paths(patch: &mut File, snapshot: &Snapshot) -> Result<()> {
+    rewind(patch)?;
+    let clone = patch.try_clone().context(|| "cannot use a temporary file".to_owned())?;
+    let listed: HashSet<&[u8]> = snapshot.changed.iter().map(|change| change.path.as_slice()).collect();
+    let why = match patched(clone)? {
+        None => "sent what is no patch".to_owned(),
+        Some(paths) => match paths.iter().find(|path| !listed.contains(path.as_slice())) {
+            Some(path) => format!("sent a patch of {}, which it does not list as changed", ui::path(path)),
+            None => return Ok(()),
+        },
+    };
+    Err(Error::unverified(format!("the guest {why}"))
+        .hint("nothing was written; look at the guest before you take anything from it"))
+}
+
+fn rewind(spool: &mut File) -> Result<()> {
+    spool.rewind().context(|| "cannot read the temporary file back".to_owned())
 }
 
 /// Returns what the guest sends after the list. A list on stdout takes the patch's place there.
@@ -103,11 +130,12 @@ fn warn_of_commits(base: &Base, snapshot: &Snapshot) {
     }
 }
 
-/// Writes a file whole or not at all; what is no plain file, a FIFO for one, is written as it is.
+/// Writes a file whole or not at all; what is no plain file, such as a FIFO, or a link to another place, is written to as
+/// it is.
 fn write_whole(from: &mut File, path: &Path) -> Result<()> {
     let context = || format!("cannot write '{}'", path.display());
-    if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
-        let mut to = File::options().write(true).open(path).context(context)?;
+    if path.symlink_metadata().is_ok_and(|metadata| !metadata.is_file()) {
+        let mut to = File::create(path).context(context)?;
         return io::copy(from, &mut to).map(drop).context(context);
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));

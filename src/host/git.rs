@@ -1,6 +1,7 @@
 //! How git is run on the host: which environment it sees, which of its settings are fixed, and why.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
@@ -195,6 +196,27 @@ pub fn check_version() -> Result<()> {
 pub fn now() -> String {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     format!("@{} +0000", now.as_secs())
+}
+
+/// Returns the paths that a patch writes to, as `git apply` reads it; `None` when that takes it for no patch.
+///
+/// git holds the patch in memory meanwhile, as it does to apply it.
+///
+/// # Errors
+/// When git cannot be run.
+pub fn patched(patch: File) -> Result<Option<Vec<Vec<u8>>>> {
+    // Nowhere, for below the top of a repository it passes over what is outside of the folder.
+    let mut call = Call::new("git").dir("/").input_file(patch);
+    for (name, _) in settings::git_environment() {
+        call = call.env_remove(name);
+    }
+    let output = call.args(["apply", "--numstat", "-z", "--allow-empty", "--whitespace=nowarn"]).run()?;
+    if output.code != Some(0) {
+        return Ok(None);
+    }
+    // Lines added and removed, and the path; NUL at the end.
+    let records = output.stdout.split(|&byte| byte == 0).filter(|record| !record.is_empty());
+    Ok(records.map(|record| record.splitn(3, |&byte| byte == b'\t').nth(2).map(<[u8]>::to_vec)).collect())
 }
 
 /// Returns what git printed as text, without the last line end.

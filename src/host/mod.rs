@@ -30,6 +30,7 @@ use crate::process::Call;
 use crate::snapshot::{Change, Oid};
 
 use git::Git;
+pub use git::patched;
 use jj::Jj;
 pub use jj::root as jj_root;
 pub use refs::Records;

@@ -133,6 +133,20 @@ guest_test!(a_bundle_carries_the_workers_commits_and_any_git_fetches_from_it, |g
     assert_eq!(host.git(&["show", "work:b"]), edited("b", 2).trim_end());
 });
 
+guest_test!(an_export_goes_through_a_link_and_says_what_it_cannot_do, |guest| {
+    let host = worked_in(guest);
+    let patch = host.stdout(&["export", VM]);
+    fs::write(host.path("target"), "longer than nothing\n").unwrap();
+    std::os::unix::fs::symlink("target", host.path("link")).unwrap();
+    host.stdout(&["export", VM, "-o", "../link"]);
+    assert!(host.path("link").is_symlink() && fs::read(host.path("target")).unwrap() == patch);
+    for args in [&["-o", "../new", "--stat"][..], &["--format", "bundle", "--", "b"]] {
+        let ran = host.run(&[&["export", VM], args].concat());
+        assert!(ran.code == Some(2) && ran.stdout.is_empty(), "{ran:?}");
+        assert!(!host.path("new").exists());
+    }
+});
+
 guest_test!(an_export_needs_no_repository_on_the_host, |guest| {
     let host = worked_in(guest);
     let settings =

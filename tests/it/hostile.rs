@@ -148,6 +148,23 @@ fn names_and_words_of_the_guest_cannot_steer_a_terminal() {
 }
 
 #[test]
+fn a_patch_of_other_files_than_those_listed_is_refused() {
+    let programs = [
+        (
+            "sed 's,^\\(diff --git\\|---\\|+++\\) .*a$,\\1 b/.jj/x,; s,^diff .*,& b/.jj/x,'",
+            "a patch of '.jj/x', which it does not list",
+        ),
+        ("sed 's/^@@ .*/@@ -1,99 +1,99 @@/'", "what is no patch"),
+    ];
+    for (program, why) in programs {
+        let hostile = Hostile::new().answers(&format!("LC_ALL=C {program}"));
+        let patch = hostile.host.path("patch");
+        let said = hostile.refused(&["export", VM, "-o", patch.to_str().unwrap()], &[5]);
+        assert!(said.contains(why) && !patch.exists(), "{said}");
+    }
+}
+
+#[test]
 fn nothing_is_written_through_a_symlink() {
     let hostile = Hostile::new();
     let outside = hostile.host.path("outside");
