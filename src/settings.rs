@@ -62,11 +62,19 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Reads `banger.*` from git's configuration, as it holds for the folder that the command works in.
+    /// Goes to the folder of `-C`, and reads `banger.*` from git's configuration, as it holds for the folder that the
+    /// command works in.
     ///
     /// # Errors
-    /// When the configuration cannot be read, or is not UTF-8.
+    /// When there is no such folder, or the configuration cannot be read, or is not UTF-8.
     pub fn load(mut global: Global) -> Result<Settings> {
+        if let Some(dir) = &mut global.dir {
+            // Not only asked of git: what other options and the configuration name is relative to it, too.
+            std::env::set_current_dir(&dir).map_err(|error| {
+                Error::usage(format!("cannot go to {}", ui::path(dir.as_os_str().as_encoded_bytes()))).source(error)
+            })?;
+            *dir = PathBuf::from(".");
+        }
         if global.via_jj && global.dir.is_none() {
             global.dir = chosen_workspace();
         }

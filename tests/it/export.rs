@@ -140,6 +140,15 @@ guest_test!(an_export_goes_through_a_link_and_says_what_it_cannot_do, |guest| {
     std::os::unix::fs::symlink("target", host.path("link")).unwrap();
     host.stdout(&["export", VM, "-o", "../link"]);
     assert!(host.path("link").is_symlink() && fs::read(host.path("target")).unwrap() == patch);
+    // As if started there.
+    let mut elsewhere = host.banger(&["-C", "repo/src/..", "-F", "../config", "export", VM, "-o", "../new"]);
+    fs::copy(guest.ssh_config(), host.path("config")).unwrap();
+    fs::create_dir(host.file("src")).unwrap();
+    assert_eq!(host.ran(elsewhere.current_dir(host.path(""))).code, Some(0));
+    assert!(fs::read(host.path("new")).unwrap() == patch);
+    fs::remove_file(host.path("new")).unwrap();
+    let told = "error: cannot go to 'no such': No such file or directory (os error 2)\n";
+    assert_eq!(host.run(&["-C", "no such", "vm", "list"]), ran(2, "", told));
     for args in [&["-o", "../new", "--stat"][..], &["--format", "bundle", "--", "b"]] {
         let ran = host.run(&[&["export", VM], args].concat());
         assert!(ran.code == Some(2) && ran.stdout.is_empty(), "{ran:?}");
