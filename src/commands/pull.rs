@@ -136,11 +136,15 @@ fn refuse_open_base(repo: &Repo, records: &Records, snapshot: &Snapshot, args: &
     // What was shipped beside the head is no work of the guest's.
     let shipped = records.baseline.as_ref().unwrap_or(prepared);
     let (all, rest) = (since(shipped)?, since(&snapshot.head)?);
-    Err(Error::refused(format!(
-        "guest '{}' has {commits} past the prepared head: say whether they are to come",
-        records.vm
-    ))
-    .hint(format!("with its commits ({commits}, {all}): git banger pull {}", again(args, Some("HEAD@prepare"))))
-    .hint(format!("only what is not committed there ({rest}): git banger pull {}", again(args, Some("HEAD"))))
-    .hint("for every pull from now on: git config banger.base HEAD@prepare"))
+    let moved = match repo.count(&snapshot.head, prepared)? {
+        0 => format!("has {commits} past the prepared head"),
+        gone => format!(
+            "went back by {} from the prepared head, and has {commits} of its own",
+            report::count(gone, "commit")
+        ),
+    };
+    Err(Error::refused(format!("guest '{}' {moved}: say whether they are to come", records.vm))
+        .hint(format!("with its commits ({commits}, {all}): git banger pull {}", again(args, Some("HEAD@prepare"))))
+        .hint(format!("only what is not committed there ({rest}): git banger pull {}", again(args, Some("HEAD"))))
+        .hint("for every pull from now on: git config banger.base HEAD@prepare"))
 }

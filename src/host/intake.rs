@@ -29,7 +29,10 @@ pub fn intake(repo: &Repo, vm: &str, bundle: &Path, snapshot: &Snapshot) -> Resu
     // As fetch does it: all that leads there is here.
     let connected = repo.git.call(["rev-list", "--objects", "--quiet", "--stdin", "--not", "--all"]);
     let ends = format!("{}\n{}\n", snapshot.commit, snapshot.base);
-    proven(repo, vm, bundle, "git rev-list", connected.input(ends).run()?)?;
+    proven(repo, vm, bundle, "git rev-list", connected.input(ends).run()?).map_err(|error| {
+        // What a guest's shallow history leaves out, no guest can send.
+        error.hint("if the guest's history is not whole, bring the commits that it starts from here first: git fetch")
+    })?;
     let tree = repo.git.maybe_oid(["rev-parse", "-q", "--verify", &format!("{}^{{tree}}", snapshot.commit)])?;
     if tree.as_ref() != Some(&snapshot.tree) {
         return Err(unproven(format!(

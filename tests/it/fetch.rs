@@ -44,3 +44,18 @@ guest_test!(fetch_goes_on_after_a_guest_that_fails, |guest| {
     assert_eq!(run, ran(4, "", told));
     assert_eq!(host.git(&["diff", "--name-only", "HEAD", "refs/banger/dev/snapshot"]), "a");
 });
+
+guest_test!(a_shallow_history_that_does_not_reach_the_hosts_says_how_to_bring_the_rest, |guest| {
+    let host = Host::new(guest);
+    host.prepare();
+    guest.git(&["checkout", "-q", "--orphan", "elsewhere"]);
+    for name in ["one", "two"] {
+        guest.write(name, "committed\n");
+        guest.commit(name);
+    }
+    guest.write(".git/shallow", guest.git(&["rev-parse", "HEAD"]) + "\n");
+    let run = host.run(&["fetch", VM, "--base-commit", "HEAD"]);
+    let hint = "bring the commits that it starts from here first: git fetch\n";
+    assert!(run.code == Some(5) && run.stderr.ends_with(hint), "{run:?}");
+    assert!(!host.git(&["for-each-ref"]).contains("/snapshot"));
+});

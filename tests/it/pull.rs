@@ -165,6 +165,14 @@ guest_test!(a_guest_that_committed_asks_for_a_choice, |guest| {
     host.git(&["config", "banger.base", "HEAD@prepare"]);
     let told = "landed 2 changed files from 'dev' since HEAD@prepare (<id>)\n";
     assert_eq!(host.run(&["pull", VM]), ran(0, "A\tone\nA\ttwo\n", told));
+
+    host.git(&["config", "--unset", "banger.base"]);
+    guest.git(&["reset", "-q", "--soft", "HEAD~2"]);
+    guest.git(&["commit", "-q", "--amend", "-m", "another first"]);
+    let told = "error: guest 'dev' went back by 1 commit from the prepared head, and has 1 commit of its own: \
+                say whether they are to come\n";
+    let said = host.run(&["pull", VM]).stderr;
+    assert!(said.starts_with(told), "{said}");
 });
 
 guest_test!(pathspecs_choose_what_lands, |guest| {
