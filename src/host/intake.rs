@@ -29,10 +29,7 @@ pub fn intake(repo: &Repo, vm: &str, bundle: &Path, snapshot: &Snapshot) -> Resu
     // As fetch does it: all that leads there is here.
     let connected = repo.git.call(["rev-list", "--objects", "--quiet", "--stdin", "--not", "--all"]);
     let ends = format!("{}\n{}\n", snapshot.commit, snapshot.base);
-    proven(repo, vm, bundle, "git rev-list", connected.input(ends).run()?).map_err(|error| {
-        // What a guest's shallow history leaves out, no guest can send.
-        error.hint("if the guest's history is not whole, bring the commits that it starts from here first: git fetch")
-    })?;
+    proven(repo, vm, bundle, "git rev-list", connected.input(ends).run()?)?;
     let tree = repo.git.maybe_oid(["rev-parse", "-q", "--verify", &format!("{}^{{tree}}", snapshot.commit)])?;
     if tree.as_ref() != Some(&snapshot.tree) {
         return Err(unproven(format!(
@@ -80,7 +77,12 @@ fn proven(repo: &Repo, vm: &str, bundle: &Path, what: &str, output: Output) -> R
         return Err(Error::refused("the disk is full: the guest's work does not fit beside the repository")
             .hint(format!("make room, then: git banger fetch {vm}")));
     }
-    Err(unproven(format!("the work of guest '{vm}' does not verify: {}", output.failure(what))))
+    let error = unproven(format!("the work of guest '{vm}' does not verify: {}", output.failure(what)));
+    if !output.said().contains("did not receive expected object") {
+        return Err(error);
+    }
+    // What a guest's shallow history leaves out, no guest can send.
+    Err(error.hint("if the guest's history is not whole, bring the commits that it starts from here first: git fetch"))
 }
 
 /// Tells whether the disk, and not the bundle, may be what made the intake fail.
