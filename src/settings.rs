@@ -62,19 +62,11 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Goes to the folder of `-C`, and reads `banger.*` from git's configuration, as it holds for the folder that the
-    /// command works in.
+    /// Reads `banger.*` from git's configuration, as it holds for the folder that the command works in.
     ///
     /// # Errors
-    /// When there is no such folder, or the configuration cannot be read, or is not UTF-8.
+    /// When the configuration cannot be read, or is not UTF-8.
     pub fn load(mut global: Global) -> Result<Settings> {
-        if let Some(dir) = &mut global.dir {
-            // Not only asked of git: what other options and the configuration name is relative to it, too.
-            std::env::set_current_dir(&dir).map_err(|error| {
-                Error::usage(format!("cannot go to {}", ui::path(dir.as_os_str().as_encoded_bytes()))).source(error)
-            })?;
-            *dir = PathBuf::from(".");
-        }
         if global.via_jj && global.dir.is_none() {
             global.dir = chosen_workspace();
         }
@@ -166,6 +158,20 @@ impl Settings {
     fn get(&self, key: &str) -> Option<&str> {
         self.config.get(key).map(String::as_str)
     }
+}
+
+/// Goes to the folder of `-C`, so that what other options and the configuration name is relative to it, too.
+///
+/// # Errors
+/// When there is no such folder.
+pub fn go_to_folder(global: &mut Global) -> Result<()> {
+    let Some(dir) = &mut global.dir else { return Ok(()) };
+    std::env::set_current_dir(&dir).map_err(|error| {
+        Error::usage(format!("cannot go to {}", ui::path(dir.as_os_str().as_encoded_bytes()))).source(error)
+    })?;
+    // Still a choice of the user's, that of jj does not count beside.
+    *dir = PathBuf::from(".");
+    Ok(())
 }
 
 /// Refuses what cannot be a guest's name.

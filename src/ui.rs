@@ -129,14 +129,14 @@ pub fn ask(prompt: &str, hidden: bool) -> Result<Option<String>> {
     };
     interrupt::watch();
     let context = || "cannot ask on the terminal".to_owned();
-    (&tty).write_all(prompt.as_bytes()).context(context)?;
     let saved = termios::tcgetattr(&tty).context(context)?;
     if hidden {
         let mut silent = saved.clone();
         silent.local_modes.remove(termios::LocalModes::ECHO);
+        // Before the question: an answer that is typed at once may neither be shown nor thrown away.
         termios::tcsetattr(&tty, termios::OptionalActions::Flush, &silent).context(context)?;
     }
-    let answer = line_from(&tty);
+    let answer = (&tty).write_all(prompt.as_bytes()).context(context).and_then(|()| line_from(&tty));
     if hidden {
         termios::tcsetattr(&tty, termios::OptionalActions::Flush, &saved).context(context)?;
         (&tty).write_all(b"\n").context(context)?;

@@ -68,20 +68,26 @@ pub fn run(args: &Export, settings: &Settings) -> Result<()> {
     Ok(())
 }
 
-/// Refuses a patch that writes to other files than those that the guest listed, which were looked at.
+/// Refuses a patch of other files than those that the guest listed, which were looked at.
 fn refuse_other_paths(patch: &mut File, snapshot: &Snapshot) -> Result<()> {
-    rewind(patch)?;
-    let clone = patch.try_clone().context(|| "cannot use a temporary file".to_owned())?;
-    let listed: HashSet<&[u8]> = snapshot.changed.iter().map(|change| change.path.as_slice()).collect();
-    let why = match patched(clone)? {
-        None => "sent what is no patch".to_owned(),
-        Some(paths) => match paths.iter().find(|path| !listed.contains(path.as_slice())) {
-            Some(path) => format!("sent a patch of {}, which it does not list as changed", ui::path(path)),
-            None => return Ok(()),
-        },
-    };
-    Err(Error::unverified(format!("the guest {why}"))
-        .hint("nothing was written; look at the guest before you take anything from it"))
+    let wary = "nothing was written; look at the guest before you take anything from it";
+    let listed = snapshot.changed.iter().flat_map(|change| [Some(&change.path), change.from.as_ref()]);
+    let listed: HashSet<&Vec<u8>> = listed.flatten().collect();
+    for reverse in [false, true] {
+        rewind(patch)?;
+        let clone = patch.try_clone().context(|| "cannot use a temporary file".to_owned())?;
+        let paths = patched(clone, reverse).map_err(|error| {
+            Error::unverified("git does not take what the guest sent for a patch").source(error).hint(wary)
+        })?;
+        if let Some(path) = paths.iter().find(|path| !listed.contains(path)) {
+            let path = ui::path(path);
+            return Err(Error::unverified(format!(
+                "the guest sent a patch of {path}, which it does not list as changed"
+            ))
+            .hint(wary));
+        }
+    }
+    Ok(())
 }
 
 fn rewind(spool: &mut File) -> Result<()> {

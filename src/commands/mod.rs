@@ -17,18 +17,19 @@ use std::process::ExitCode;
 
 use crate::cli::{Cli, Command, Global};
 use crate::error::Result;
-use crate::settings::Settings;
+use crate::settings::{self, Settings};
 use crate::ui::{self, Voice};
 
 /// Runs the command that was typed.
 ///
 /// # Errors
 /// Whatever the command cannot do.
-pub fn run(cli: Cli) -> Result<ExitCode> {
+pub fn run(mut cli: Cli) -> Result<ExitCode> {
     let Global { quiet, verbose, via_jj, color, .. } = cli.global;
     ui::init(Voice { quiet, verbosity: verbose, via_jj });
     // Reading the settings may have something to say, too.
     ui::color(color.unwrap_or_default());
+    settings::go_to_folder(&mut cli.global)?;
     let settings = Settings::load(cli.global)?;
     ui::color(settings.color());
     if !matches!(cli.command, Command::Complete(_)) {

@@ -156,8 +156,8 @@ named() {
 		gb_text=${1#?}
 		gb_text=$(printf '%s\n' "${gb_text%?}" | sed -e 's/%/%%/g' -e 's/\\"/"/g')
 		# shellcheck disable=SC2059 # git's escapes are those of printf's format
-		gb_name=$(printf "$gb_text"; printf x)
-		gb_name=${gb_name%x}
+		gb_name=$(printf "x$gb_text"; printf x)
+		gb_name=${gb_name#x} gb_name=${gb_name%x}
 		;;
 	*)
 		gb_name=$1

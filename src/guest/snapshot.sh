@@ -207,8 +207,9 @@ bring() {
 
 # Looks at submodules, and takes nested repositories that were added as such out of the index.
 look_at_gitlinks() {
-	while read -r gb_oid gb_line
+	while IFS= read -r gb_line
 	do
+		gb_oid=${gb_line%% *} gb_line=${gb_line#* }
 		named "$gb_line"
 		look_at_gitlink "$gb_oid" "$gb_name" "$gb_line"
 	done <"$gb_dir/gitlinks"
@@ -290,14 +291,15 @@ add_nested() (
 				note unreadable "$1/$gb_name"
 				test -n "$gb_ignore_unreadable" || die 85 "this file cannot be read: $1/$gb_name"
 			fi
-		done <"$gb_here.files" | add_listed
+		done <"$gb_here.files" >"$gb_here.readable"
+		add_listed <"$gb_here.readable"
 	}
 	! grep -q '^Ignoring path ' "$gb_here.said" || name_refused "$1/" <"$gb_here.files" || :
 	grep '/"*$' "$gb_here" | while IFS= read -r gb_line
 	do
 		named "$gb_line"
 		test ! -e "$gb_name/.git" || (cd -- "$top" && add_nested "$1/${gb_name%/}")
-	done || :
+	done
 )
 
 # Adds files to the throw-away index, past every .gitignore; leaves out what is not there.

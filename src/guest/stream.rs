@@ -55,7 +55,9 @@ impl<R: Read> Stream<R> {
     /// When the connection is lost, or the line is not of that form.
     pub fn header(&mut self) -> Result<Option<(String, String)>> {
         let line = self.until(b'\n', LINE)?;
-        let line = std::str::from_utf8(&line).ok().and_then(|line| line.strip_suffix('\n')).ok_or_else(damaged)?;
+        // A branch or a path need not be UTF-8.
+        let line = String::from_utf8_lossy(&line);
+        let line = line.strip_suffix('\n').ok_or_else(damaged)?;
         match line.split_once(' ') {
             Some((key, value)) => Ok(Some((key.to_owned(), value.to_owned()))),
             None if line.is_empty() => Ok(None),

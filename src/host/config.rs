@@ -30,8 +30,13 @@ pub fn set(dir: Option<&Path>, global: bool, key: &str, value: &str) -> Result<(
 pub fn remove_section(dir: Option<&Path>, name: &str) -> Result<bool> {
     let mut found = false;
     for global in [false, true] {
-        // git has no exit status of its own for "no such section".
-        found |= call(dir)?.args([scope(global), "--remove-section", name]).run()?.code == Some(0);
+        let output = call(dir)?.args([scope(global), "--remove-section", name]).run()?;
+        match output.code {
+            Some(0) => found = true,
+            // No such section, or no repository.
+            Some(128) => {}
+            _ => return Err(output.failure("git config")),
+        }
     }
     Ok(found)
 }

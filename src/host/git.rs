@@ -198,25 +198,23 @@ pub fn now() -> String {
     format!("@{} +0000", now.as_secs())
 }
 
-/// Returns the paths that a patch writes to, as `git apply` reads it; `None` when that takes it for no patch.
+/// Returns the paths that a patch is about, as `git apply` reads it; with `reverse` those before it, where it renames.
 ///
 /// git holds the patch in memory meanwhile, as it does to apply it.
 ///
 /// # Errors
-/// When git cannot be run.
-pub fn patched(patch: File) -> Result<Option<Vec<Vec<u8>>>> {
+/// When git does not take it for a patch.
+pub fn patched(patch: File, reverse: bool) -> Result<Vec<Vec<u8>>> {
     // Nowhere, for below the top of a repository it passes over what is outside of the folder.
     let mut call = Call::new("git").dir("/").input_file(patch);
     for (name, _) in settings::git_environment() {
         call = call.env_remove(name);
     }
-    let output = call.args(["apply", "--numstat", "-z", "--allow-empty", "--whitespace=nowarn"]).run()?;
-    if output.code != Some(0) {
-        return Ok(None);
-    }
+    call = call.args(["apply", "--numstat", "-z", "--allow-empty", "--whitespace=nowarn"]);
+    let output = if reverse { call.arg("--reverse") } else { call }.run()?.success("git apply")?;
     // Lines added and removed, and the path; NUL at the end.
-    let records = output.stdout.split(|&byte| byte == 0).filter(|record| !record.is_empty());
-    Ok(records.map(|record| record.splitn(3, |&byte| byte == b'\t').nth(2).map(<[u8]>::to_vec)).collect())
+    let records = output.split(|&byte| byte == 0);
+    Ok(records.filter_map(|record| record.splitn(3, |&byte| byte == b'\t').nth(2)).map(<[u8]>::to_vec).collect())
 }
 
 /// Returns what git printed as text, without the last line end.

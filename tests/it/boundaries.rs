@@ -85,6 +85,8 @@ fn export_lines() -> Vec<String> {
     let lines = whole.lines().map(str::trim);
     // The header of a bundle is text, too.
     let lines = lines.filter(|line| !line.starts_with('#') && !line.contains("git bundle"));
+    // Where a function is defined, none is called.
+    let lines = lines.filter(|line| !line.ends_with("() {") && !line.ends_with("() ("));
     lines.map(|line| line.split("die ").next().unwrap_or_default().to_owned()).collect()
 }
 
@@ -137,7 +139,9 @@ fn whatever_an_export_writes_goes_to_its_own_index_and_quarantine() {
         let allowed = reads.contains(&verb)
             || match how {
                 // It writes a ref, and no time of an object that is there already.
-                "plain_git" if verb == "fast-import" => lines.iter().any(|line| line == "GIT_DIR=$gb_dir/import"),
+                "plain_git" if verb == "fast-import" => {
+                    lines.iter().any(|line| line.starts_with("GIT_DIR=$gb_dir/import "))
+                },
                 "plain_git" => on_its_own_index.contains(&verb) && !makes_objects.contains(&verb),
                 "blind_git" => on_its_own_index.contains(&verb) || makes_objects.contains(&verb),
                 _ => false,

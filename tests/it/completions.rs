@@ -196,6 +196,7 @@ fn fish_completes_every_spelling() {
     assert!(candidates("git ban").contains(&"banger".to_owned()));
     assert_eq!(candidates("git -C ../other banger pull e"), ["elsewhere"]);
     assert_eq!(candidates("git -C .. banger -C other pull e"), ["elsewhere"]);
+    assert_eq!(candidates("git banger -C 'a folder' pull b"), ["box"]);
 }
 
 #[test]

@@ -154,7 +154,7 @@ fn a_patch_of_other_files_than_those_listed_is_refused() {
             "sed 's,^\\(diff --git\\|---\\|+++\\) .*a$,\\1 b/.jj/x,; s,^diff .*,& b/.jj/x,'",
             "a patch of '.jj/x', which it does not list",
         ),
-        ("sed 's/^@@ .*/@@ -1,99 +1,99 @@/'", "what is no patch"),
+        ("sed 's/^@@ .*/@@ -1,99 +1,99 @@/'", "does not take what the guest sent for a patch"),
     ];
     for (program, why) in programs {
         let hostile = Hostile::new().answers(&format!("LC_ALL=C {program}"));

@@ -13,8 +13,10 @@ const SINCE: [&str; 4] = ["pull", VM, "--base-commit", "HEAD@prepare"];
 fn refused(host: &Host, guest: &TestGuest, reasons: &[&str]) {
     let (files, standing, refs, before) = (host.files_but(&[]), host.standing(), host.refs(), guest.fingerprint());
     let reasons: String = reasons.iter().map(|reason| format!("  {reason}\n")).collect();
+    let moved = "warning: submodule 'sub' is at another commit, which only its own repository in the guest has\n";
+    let moved = if reasons.contains("is a submodule") { moved } else { "" };
     let told = format!(
-        "error: the work of guest 'dev' cannot land; nothing was changed\n{reasons}\
+        "{moved}error: the work of guest 'dev' cannot land; nothing was changed\n{reasons}\
          hint: what the guest did: git diff <id> refs/banger/dev/snapshot\n\
          hint: one file of it: git show refs/banger/dev/snapshot:PATH\n"
     );

@@ -485,6 +485,49 @@ fn unreadable_files_are_named_and_stop_the_export_unless_told() {
 }
 
 #[test]
+fn an_unreadable_file_in_a_nested_repository_takes_no_other_with_it() {
+    for shell in SHELLS {
+        let place = Place::worked_in();
+        fs::write(place.path("home/.gitconfig"), "[safe]\n\tdirectory = *\n").unwrap();
+        let path = place.path("w");
+        let run = |ignore| {
+            let script = export_script(&[path.to_str().unwrap(), "HEAD", "nothing", ignore, "", "", ""]);
+            place.run(shell, &unprivileged(), &script, b"")
+        };
+        for folder in ["nested", "nested/deep"] {
+            place.sh(&format!("git init -q {folder}; cd {folder}; for f in 1 2 3 4; do echo $f >$f; done; chmod 0 2"));
+            let output = run("");
+            assert_eq!(output.status.code(), Some(85), "{shell:?} {folder}: {output:?}");
+            place.sh(&format!("chmod 644 {folder}/2"));
+        }
+        place.sh("chmod 0 nested/2 nested/deep/2");
+        let output = run("1");
+        assert!(output.status.success(), "{shell:?}: {}", String::from_utf8_lossy(&output.stderr));
+        let exported = Exported::parse(&output.stdout);
+        assert_eq!(exported.noted("unreadable"), ["nested/2", "nested/deep/2"], "{shell:?}");
+        let raw = String::from_utf8_lossy(&exported.raw).into_owned();
+        for file in ["nested/1", "nested/3", "nested/4", "nested/deep/1", "nested/deep/3", "nested/deep/4"] {
+            assert!(raw.lines().any(|line| line == file), "{shell:?} {file}: {raw}");
+        }
+        place.no_leftovers();
+    }
+}
+
+#[test]
+fn names_that_look_like_switches_or_end_in_blanks_are_names() {
+    for shell in SHELLS {
+        let place = Place::worked_in();
+        place.sh("git init -q \"./$(printf -- '-n\\tnested')\"; echo x >\"./$(printf -- '-n\\tnested')/x\"");
+        place.sh("git init -q 'trail '; git -C 'trail ' commit -qm t --allow-empty; git add 'trail ' 2>/dev/null; echo x >'trail /x'");
+        let exported = place.export(shell, "HEAD", "patch");
+        assert_eq!(exported.noted("nested-repository"), ["-n\tnested", "trail "], "{shell:?}");
+        let raw = String::from_utf8_lossy(&exported.raw).into_owned();
+        assert!(raw.contains("-n\tnested/x") && raw.contains("trail /x"), "{shell:?}: {raw}");
+        place.sh("rm -rf trail* -- -n*");
+    }
+}
+
+#[test]
 fn a_guest_that_cannot_do_it_says_why() {
     let place = Place::worked_in();
     let path = place.path("w");

@@ -77,8 +77,6 @@ fn on_a_terminal(host: &Host, typed: &[(&str, &str)]) -> (Option<i32>, String) {
             assert_eq!(stdout.read(&mut byte).unwrap(), 1, "no '{prompt}' in {}", String::from_utf8_lossy(&seen));
             seen.push(byte[0]);
         }
-        // A question for a secret throws away what was typed before the echo went off.
-        std::thread::sleep(Duration::from_millis(200));
         stdin.write_all(answer.as_bytes()).unwrap();
     }
     stdout.read_to_end(&mut seen).unwrap();

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead};
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread;
 
 use super::{connect, described};
@@ -15,6 +15,9 @@ use crate::ui::{self, Port};
 
 /// Of input that waits while a message is on its way, so much goes with the next one, in bytes.
 const BATCH: usize = 1 << 20;
+/// How many lines of input wait here, and how many pieces of output; the rest waits in stdin, and in the guest.
+const LINES: usize = 1024;
+const PIECES: usize = 16;
 /// How long a session that reads nothing may hold a line up, in seconds.
 const PATIENCE: u32 = 30;
 
@@ -35,7 +38,7 @@ enum Event {
 pub fn run(args: &SessionAttach, settings: &Settings) -> Result<()> {
     // The threads that read and send have it too; they end with the process, for reading a terminal cannot be ended.
     let guest = Arc::new(connect(settings, &args.vm, &args.session)?);
-    let (events, coming) = mpsc::channel();
+    let (events, coming) = mpsc::sync_channel(PIECES);
     watch(args, Arc::clone(&guest), events.clone())?;
     for event in coming {
         match event {
@@ -68,7 +71,7 @@ pub fn run(args: &SessionAttach, settings: &Settings) -> Result<()> {
 }
 
 /// Starts to read the logs.
-fn watch(args: &SessionAttach, guest: Arc<Guest>, events: Sender<Event>) -> Result<()> {
+fn watch(args: &SessionAttach, guest: Arc<Guest>, events: SyncSender<Event>) -> Result<()> {
     let (out, err) = match args.from {
         From::Start => (At::Offset(0), At::Offset(0)),
         From::Now => (At::Now, At::Now),
@@ -85,8 +88,8 @@ fn watch(args: &SessionAttach, guest: Arc<Guest>, events: Sender<Event>) -> Resu
 }
 
 /// Starts to send what comes on stdin.
-fn feed(name: String, guest: Arc<Guest>, events: Sender<Event>) -> Result<()> {
-    let (lines, waiting) = mpsc::channel();
+fn feed(name: String, guest: Arc<Guest>, events: SyncSender<Event>) -> Result<()> {
+    let (lines, waiting) = mpsc::sync_channel(LINES);
     spawn("session input", move || {
         let mut stdin = io::stdin().lock();
         let mut line = Vec::new();

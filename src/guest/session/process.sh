@@ -42,7 +42,7 @@ record() {
 		mv -f -- "$1.new" "$1"
 }
 
-# Tells whether a process that was written down lives; sets gb_pid, gb_was, gb_group and gb_note from the file.
+# Tells whether a process that was written down lives; sets gb_pid and gb_note from the file, gb_group if it does.
 # $1 - file
 alive() {
 	gb_pid=''

@@ -25,12 +25,11 @@ main() {
 	read -r go || :
 	test "$go" = go || die 91 "the host left"
 	limit=$(($(date +%s) + $6))
-	gb_undo=unlock
 	lock "$place/write.lock" "$limit" || {
-		gb_undo=''
 		test -z "$key" || test ! -e "$place/sent/$key.writing" || die 98 "a message with key '$key' is being written"
 		die 91 "other messages are being written"
 	}
+	gb_undo=unlock
 	aim
 	note
 	test -n "$again" || write

@@ -86,15 +86,15 @@ furnish() {
 # $1 - how many variables follow
 # $2… - variables, then the command
 launch() (
-	left=$1
+	gb_left=$1
 	shift
-	while test "$left" -gt 0
+	while test "$gb_left" -gt 0
 	do
 		# In this subshell only, and never in an argument, where every user of the guest could read them.
 		# shellcheck disable=SC2163 # NAME=value
 		export "$1"
 		shift
-		left=$((left - 1))
+		gb_left=$((gb_left - 1))
 	done
 	command -v -- "$1" >/dev/null 2>&1 || die 92 "'$1' is not a program that the guest finds: PATH is '$PATH'"
 	away sh "$gb_session/run" keep "$gb_session" "$gb_means" "$gb_umask" "$@" </dev/null >/dev/null 2>&1 9>&-
