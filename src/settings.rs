@@ -118,6 +118,10 @@ impl Settings {
             Error::usage(format!("where the workspace is in guest '{name}' is not known"))
                 .hint(format!("git config banger.{name}.path DIR"))
         })?;
+        let path = match path.trim_end_matches('/') {
+            "" => path,
+            trimmed => trimmed.to_owned(),
+        };
         let base = self.of(name, "base").or_else(|| self.get("base")).map(str::to_owned);
         Ok(Vm { name: name.to_owned(), destination, path, path_is_configured, base })
     }

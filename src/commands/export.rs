@@ -37,6 +37,8 @@ pub fn run(args: &Export, settings: &Settings) -> Result<()> {
     };
     if let (Some(repo), Some(records), Format::Bundle) = (&repo, &records, args.format) {
         request.haves = repo.haves(records)?;
+        // A bundle is for any repository, and none but this one has the baseline.
+        request.haves.retain(|commit| Some(commit) != records.baseline.as_ref());
     }
     let payload = payload(args);
     let mut spool = tempfile::tempfile().context(|| "cannot make a temporary file".to_owned())?;

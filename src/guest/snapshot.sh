@@ -142,6 +142,7 @@ note() {
 # Compares the index with the files; writes what it finds to lists in the temporary folder, paths as git quotes them:
 # changed - files that are not as in the index, or not in it
 # blobs - what the index has for the first kind
+# replaced - files that are gone, or have become a repository
 # nested - nested repositories
 # assumed, skipped - entries whose flags hide edits
 # rules - objects of skipped .gitattributes and .gitignore, which git reads in place of the files
@@ -159,7 +160,7 @@ list_changes() {
 	wait "$gb_lister" || :
 	(
 		cd -- "$gb_dir"
-		for gb_list in changed blobs nested assumed skipped rules gitlinks
+		for gb_list in changed blobs replaced nested assumed skipped rules gitlinks
 		do
 			: >"$gb_list"
 		done
@@ -181,7 +182,9 @@ list_changes() {
 			/^[?]/ && /\/"?$/ { print after(1) > "nested"; next }
 			/^[?]/ { print after(1) > "changed"; changed++ }
 			/^1 .[^.]/ { print after(8) > "changed"; print $8 > "blobs"; changed++ }
-			/^u/ { print after(10) > "changed"; changed++ }
+			/^1 .[^.]/ && $5 != 160000 && ($6 == 160000 || $6 == "000000") { print after(8) > "replaced" }
+			# Where a merge is not settled, git goes by what was ours.
+			/^u/ { print after(10) > "changed"; print $9 > "blobs"; changed++ }
 			END { print changed + 0 > "count"; exit failed }' marked status
 	) || die 90 "cannot read the index"
 }
@@ -203,6 +206,19 @@ bring() {
 	local_git cat-file --batch-check | sed -n 's/ blob .*//p' | sort -u >"$gb_dir/wanted"
 	test ! -s "$gb_dir/wanted" ||
 		plain_git pack-objects -q --window=0 --stdout <"$gb_dir/wanted" | blind_git index-pack --stdin >/dev/null
+}
+
+# Takes files out of the index whose place a repository took: git would hold its pointer for them, or nothing.
+look_at_replaced() {
+	while IFS= read -r gb_line
+	do
+		named "$gb_line"
+		if test -e "$gb_name/.git"
+		then
+			plain_git update-index --force-remove -- "$gb_name"
+			printf '%s\n' "$gb_line" >>"$gb_dir/nested"
+		fi
+	done <"$gb_dir/replaced"
 }
 
 # Looks at submodules, and takes nested repositories that were added as such out of the index.
@@ -394,7 +410,7 @@ bring_crlf() {
 	while IFS= read -r gb_line
 	do
 		named "$gb_line"
-		test -h "$gb_name" || test ! -f "$gb_name" || set -- "$@" "$gb_name"
+		test -h "$gb_name" || test ! -f "$gb_name" || set -- "$@" "./$gb_name"
 	done <"$gb_dir/changed"
 	if test "$#" -gt 0 && grep -qs -e "$(printf '\r')" -- "$@"
 	then
@@ -405,6 +421,8 @@ bring_crlf() {
 # Adds all files, but not nested repositories.
 add_all() {
 	test ! -s "$gb_dir/blobs" || bring <"$gb_dir/blobs"
+	# Or 'git add' would read those again whose time alone differs, without what the index has for them.
+	plain_git update-index -q --refresh >/dev/null 2>&1 || :
 	set -- .
 	while IFS= read -r gb_line
 	do
@@ -450,6 +468,7 @@ add_everything() {
 	# Not before git status, which keeps two processors busy.
 	find_special >"$gb_dir/special" &
 	gb_finder=$!
+	look_at_replaced
 	look_at_gitlinks
 	add_few || add_all
 	gb_depth=0

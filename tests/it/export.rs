@@ -131,6 +131,10 @@ guest_test!(a_bundle_carries_the_workers_commits_and_any_git_fetches_from_it, |g
     host.git(&["fetch", "-q", "../work.bundle", "refs/banger/snapshot:refs/heads/work"]);
     assert_eq!(host.git(&["log", "--format=%s", "work"]), "git-banger: snapshot\nby the worker\nfirst");
     assert_eq!(host.git(&["show", "work:b"]), edited("b", 2).trim_end());
+    // Also where nothing is known of the guest.
+    let clone = host.path("clone");
+    host.git(&["clone", "-q", "--no-local", ".", clone.to_str().unwrap()]);
+    host.git(&["-C", clone.to_str().unwrap(), "fetch", "-q", "../work.bundle", "refs/banger/snapshot:refs/heads/work"]);
 });
 
 guest_test!(an_export_goes_through_a_link_and_says_what_it_cannot_do, |guest| {

@@ -528,6 +528,51 @@ fn names_that_look_like_switches_or_end_in_blanks_are_names() {
 }
 
 #[test]
+fn a_repository_in_the_place_of_a_file_comes() {
+    let replace = "rm kept to-link; git init -q kept; echo f >kept/f; git init -q to-link; echo f >to-link/f
+        git -C to-link add f; git -C to-link commit -qm f";
+    for shell in SHELLS {
+        for more in [
+            "",
+            "rm -r edited; git init -q edited; echo f >edited/f; mkdir m; for f in $(seq 250); do echo >m/$f; done",
+        ] {
+            let place = Place::worked_in();
+            place.sh(replace);
+            place.sh(more);
+            let before = place.fingerprint();
+            let exported = place.export(shell, "HEAD", "patch");
+            place.untouched_since(&before);
+            let raw = String::from_utf8_lossy(&exported.raw).into_owned();
+            for name in if more.is_empty() { &["kept", "to-link"][..] } else { &["edited", "kept", "to-link"] } {
+                assert!(exported.noted("nested-repository").contains(&(*name).to_owned()), "{shell:?} {name}");
+                assert!(raw.contains(&format!("{name}/f")), "{shell:?} {name}: {raw}");
+            }
+        }
+    }
+}
+
+#[test]
+fn line_ends_stay_as_git_keeps_them_however_files_are_added() {
+    // Files that the index has with CRLF, though attributes say text: git leaves them so.
+    let first = "for f in x y ./-; do printf 'p\\r\\nq\\r\\n' >$f; done; git add .; git commit -qm crlf
+        echo '* text=auto' >.gitattributes; git add .gitattributes; git commit -qm attributes; git checkout -qb other
+        printf 'other\\r\\n' >y; git commit -qam other; git checkout -q main; printf 'main\\r\\n' >y; git commit -qam main";
+    for shell in SHELLS {
+        for many in ["", "git init -q nested; echo f >nested/f"] {
+            let place = Place::worked_in();
+            place.sh(first);
+            place.sh(many);
+            place
+                .sh("git merge -q other >/dev/null 2>&1 || :; printf 'both\\r\\n' >y; printf 'z\\r\\n' >>./-; touch x");
+            let exported = place.export(shell, "HEAD", "patch");
+            let patch = String::from_utf8_lossy(&exported.payload).into_owned();
+            assert!(patch.contains("\n+both\r\n") && patch.contains("\n+z\r\n"), "{shell:?} {many}: {patch}");
+            assert!(!patch.contains("diff --git a/x "), "{shell:?} {many}: {patch}");
+        }
+    }
+}
+
+#[test]
 fn a_guest_that_cannot_do_it_says_why() {
     let place = Place::worked_in();
     let path = place.path("w");
