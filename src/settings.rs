@@ -173,7 +173,7 @@ pub fn go_to_folder(global: &mut Global) -> Result<()> {
     std::env::set_current_dir(&dir).map_err(|error| {
         Error::usage(format!("cannot go to {}", ui::path(dir.as_os_str().as_encoded_bytes()))).source(error)
     })?;
-    // Still a choice of the user's, that of jj does not count beside.
+    // It stays the user's choice, beside which that of jj does not count.
     *dir = PathBuf::from(".");
     Ok(())
 }

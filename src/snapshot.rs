@@ -165,6 +165,11 @@ pub struct Note {
     pub path: Vec<u8>,
 }
 
+/// Returns the error for what only a guest that means harm, or is broken, would send.
+pub fn deceived(message: impl Into<String>) -> Error {
+    Error::unverified(message).hint("nothing was written; look at the guest before you take anything from it")
+}
+
 /// Refuses a change that would write below a folder of version-control metadata.
 ///
 /// git refuses `.git` in every spelling by itself; nothing in it guards `.jj`, whose planted configuration jj 0.45
@@ -178,11 +183,10 @@ pub fn refuse_reserved<'a>(paths: impl IntoIterator<Item = &'a [u8]>) -> Result<
             .split(|&byte| byte == b'/')
             .any(|part| part.eq_ignore_ascii_case(b".jj") || part.eq_ignore_ascii_case(b".git"))
         {
-            return Err(Error::unverified(format!(
+            return Err(deceived(format!(
                 "the guest sent {}, which would steer the version control of the host",
                 ui::path(path)
-            ))
-            .hint("nothing was written; look at the guest before you take anything from it"));
+            )));
         }
     }
     Ok(())

@@ -14,7 +14,7 @@ use crate::error::{Context, Error, Result};
 use crate::guest::{Guest, Payload};
 use crate::host::{Repo, patched};
 use crate::settings::Settings;
-use crate::snapshot::{Snapshot, refuse_reserved};
+use crate::snapshot::{Snapshot, deceived, refuse_reserved};
 use crate::ui;
 
 /// Exports; nothing reaches stdout or the file before all of it has arrived, for half a patch applies without a word.
@@ -72,21 +72,18 @@ pub fn run(args: &Export, settings: &Settings) -> Result<()> {
 
 /// Refuses a patch of other files than those that the guest listed, which were looked at.
 fn refuse_other_paths(patch: &mut File, snapshot: &Snapshot) -> Result<()> {
-    let wary = "nothing was written; look at the guest before you take anything from it";
     let listed = snapshot.changed.iter().flat_map(|change| [Some(&change.path), change.from.as_ref()]);
     let listed: HashSet<&Vec<u8>> = listed.flatten().collect();
     for reverse in [false, true] {
         rewind(patch)?;
         let clone = patch.try_clone().context(|| "cannot use a temporary file".to_owned())?;
-        let paths = patched(clone, reverse).map_err(|error| {
-            Error::unverified("git does not take what the guest sent for a patch").source(error).hint(wary)
-        })?;
+        let paths = patched(clone, reverse)
+            .map_err(|error| deceived("git does not take what the guest sent for a patch").source(error))?;
         if let Some(path) = paths.iter().find(|path| !listed.contains(path)) {
-            let path = ui::path(path);
-            return Err(Error::unverified(format!(
-                "the guest sent a patch of {path}, which it does not list as changed"
-            ))
-            .hint(wary));
+            return Err(deceived(format!(
+                "the guest sent a patch of {}, which it does not list as changed",
+                ui::path(path)
+            )));
         }
     }
     Ok(())

@@ -4,6 +4,7 @@ mod script;
 pub mod session;
 mod stream;
 
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -276,13 +277,11 @@ impl Announced {
     }
 
     fn snapshot(self, changed: Vec<Change>, mut notes: Vec<Note>) -> Result<Snapshot> {
-        for moved in changed.iter().filter(|change| change.new_mode == GITLINK) {
-            // One that was committed is as its checkout is, so the script does not see that it moved.
-            let note = Note { kind: NoteKind::MovedSubmodule, path: moved.path.clone() };
-            if !notes.contains(&note) {
-                notes.push(note);
-            }
-        }
+        // One that was committed is as its checkout is, so the script does not see that it moved.
+        let is_moved = |note: &&Note| note.kind == NoteKind::MovedSubmodule;
+        let seen: HashSet<_> = notes.iter().filter(is_moved).map(|note| note.path.clone()).collect();
+        let moved = changed.iter().filter(|change| change.new_mode == GITLINK && !seen.contains(&change.path));
+        notes.extend(moved.map(|change| Note { kind: NoteKind::MovedSubmodule, path: change.path.clone() }));
         let missing = || Error::unverified("the guest's answer lacks a part");
         Ok(Snapshot {
             base: self.base.ok_or_else(missing)?,

@@ -26,7 +26,7 @@ pub fn set(dir: Option<&Path>, global: bool, key: &str, value: &str) -> Result<(
 /// Removes a section from the repository's configuration and the user's; tells whether there was one.
 ///
 /// # Errors
-/// When git cannot be run.
+/// When git cannot be run, or a configuration not be written.
 pub fn remove_section(dir: Option<&Path>, name: &str) -> Result<bool> {
     let mut found = false;
     for global in [false, true] {

@@ -71,17 +71,8 @@ impl Git {
 
     /// Starts a call of git with these arguments.
     pub fn call<A: Into<OsString>>(&self, args: impl IntoIterator<Item = A>) -> Call {
-        let mut call = Call::new("git").fixed(FIXED.iter().flat_map(|setting| ["-c", setting]));
-        for (name, _) in settings::git_environment() {
-            let known = name.to_str().is_some_and(|name| KEPT.iter().any(|kept| name.starts_with(kept)));
-            if !known {
-                call = call.env_remove(name);
-            }
-        }
-        call = call
+        let mut call = steady()
             .env("GIT_DIR", &self.git_dir)
-            // Messages are shown, not read; but a translated one would mix languages.
-            .env("LC_ALL", "C")
             // 'git status' and its like would refresh the user's index.
             .env("GIT_OPTIONAL_LOCKS", "0")
             // What is shipped and proven is what the ids say.
@@ -198,6 +189,19 @@ pub fn now() -> String {
     format!("@{} +0000", now.as_secs())
 }
 
+/// Starts a call of git that is the same whatever the user's settings and variables say.
+fn steady() -> Call {
+    let mut call = Call::new("git").fixed(FIXED.iter().flat_map(|setting| ["-c", setting]));
+    for (name, _) in settings::git_environment() {
+        let known = name.to_str().is_some_and(|name| KEPT.iter().any(|kept| name.starts_with(kept)));
+        if !known {
+            call = call.env_remove(name);
+        }
+    }
+    // Messages are shown, not read; but a translated one would mix languages.
+    call.env("LC_ALL", "C")
+}
+
 /// Returns the paths that a patch is about, as `git apply` reads it; with `reverse` those before it, where it renames.
 ///
 /// git holds the patch in memory meanwhile, as it does to apply it.
@@ -206,11 +210,8 @@ pub fn now() -> String {
 /// When git does not take it for a patch.
 pub fn patched(patch: File, reverse: bool) -> Result<Vec<Vec<u8>>> {
     // Nowhere, for below the top of a repository it passes over what is outside of the folder.
-    let mut call = Call::new("git").dir("/").input_file(patch);
-    for (name, _) in settings::git_environment() {
-        call = call.env_remove(name);
-    }
-    call = call.args(["apply", "--numstat", "-z", "--allow-empty", "--whitespace=nowarn"]);
+    let call = steady().dir("/").input_file(patch);
+    let call = call.args(["apply", "--numstat", "-z", "--allow-empty", "--whitespace=nowarn"]);
     let output = if reverse { call.arg("--reverse") } else { call }.run()?.success("git apply")?;
     // Lines added and removed, and the path; NUL at the end.
     let records = output.split(|&byte| byte == 0);

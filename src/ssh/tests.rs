@@ -182,7 +182,7 @@ fn a_background_process_that_holds_stdout_is_not_waited_for() {
 #[test]
 fn what_arrives_late_is_waited_for() {
     let guest = Guest::start();
-    let (stdout, exit) = run(&guest.connect(), call("(sleep 0.3; echo late) & exit 4")).unwrap();
+    let (stdout, exit) = run(&guest.connect(), call("(sleep 0.7; echo late) & exit 4")).unwrap();
     assert_eq!((stdout.as_slice(), exit.status), (&b"late\n"[..], 4));
 }
 

@@ -140,8 +140,8 @@ fn whatever_an_export_writes_goes_to_its_own_index_and_quarantine() {
             || match how {
                 // It writes a ref, and no time of an object that is there already.
                 "plain_git" if verb == "fast-import" => {
-                    lines.iter().any(|line| line.starts_with("GIT_DIR=$gb_dir/import "))
-                },
+                    lines.iter().any(|line| line == "GIT_DIR=$gb_dir/import gb_exec=exec")
+                }
                 "plain_git" => on_its_own_index.contains(&verb) && !makes_objects.contains(&verb),
                 "blind_git" => on_its_own_index.contains(&verb) || makes_objects.contains(&verb),
                 _ => false,
