@@ -213,12 +213,16 @@ look_at_replaced() {
 	while IFS= read -r gb_line
 	do
 		named "$gb_line"
-		if test -e "$gb_name/.git"
-		then
-			plain_git update-index --force-remove -- "$gb_name"
-			printf '%s\n' "$gb_line" >>"$gb_dir/nested"
-		fi
+		test ! -e "$gb_name/.git" || take_as_nested "$gb_name" "$gb_line"
 	done <"$gb_dir/replaced"
+}
+
+# Takes a path out of the index, for add_nested to add the files below it.
+# $1 - path
+# $2 - the path as git quotes it
+take_as_nested() {
+	plain_git update-index --force-remove -- "$1"
+	printf '%s\n' "$2" >>"$gb_dir/nested"
 }
 
 # Looks at submodules, and takes nested repositories that were added as such out of the index.
@@ -241,8 +245,7 @@ look_at_gitlink() {
 			cut -d' ' -f2- | grep -qxF -e "$2"
 	then
 		# 'git add' of a nested repository, not a submodule: only its pointer would come.
-		plain_git update-index --force-remove -- "$2"
-		printf '%s\n' "$3" >>"$gb_dir/nested"
+		take_as_nested "$2" "$3"
 		return 0
 	fi
 	# Not checked out, so it is in nobody's index what lies there.

@@ -154,6 +154,11 @@ fn a_patch_of_other_files_than_those_listed_is_refused() {
             "sed 's,^\\(diff --git\\|---\\|+++\\) .*a$,\\1 b/.jj/x,; s,^diff .*,& b/.jj/x,'",
             "a patch of '.jj/x', which it does not list",
         ),
+        (
+            "sed 's,^diff --git a/a b/a$,diff --git a/b b/a\\nsimilarity index 50%\\nrename from b\\nrename to a,
+                s,^--- a/a$,--- a/b,'",
+            "a patch of 'b', which it does not list",
+        ),
         ("sed 's/^@@ .*/@@ -1,99 +1,99 @@/'", "does not take what the guest sent for a patch"),
     ];
     for (program, why) in programs {
