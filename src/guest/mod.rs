@@ -3,6 +3,7 @@
 mod script;
 pub mod session;
 mod stream;
+mod verdict;
 
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -238,7 +239,7 @@ impl Guest {
     }
 
     fn verdict(&self, exit: &ssh::Exit) -> Error {
-        script::verdict(&self.vm.name, exit.status, &exit.stderr)
+        verdict::verdict(&self.vm.name, exit.status, &exit.stderr)
     }
 }
 

@@ -3,13 +3,26 @@
 #
 # Variables that start with gb_ belong to this file.
 #
-# Exit codes (guest/script.rs turns them into error kinds):
-#   81 no git            82 git too old         83 no workspace       84 unknown base
-#   85 unreadable files  86 no room for temporary files               87 the path is taken
-#   88 upload damaged    89 files keep changing                       90 git failed
-#   91 refused, nothing was written                                   92 the command cannot start
-#   93 the session's name was used            94 no such session      95 the session is running
-#   96 another is attached                    97 another took over    98 some of it may have been written
+# Exit codes; the table is in verdict.rs:
+#   80 the session cannot be stopped
+#   81 no git
+#   82 git is too old
+#   83 no workspace
+#   84 unknown base
+#   85 unreadable files
+#   86 no room for the files that we need
+#   87 the path is taken
+#   88 the upload is damaged
+#   89 files keep changing
+#   90 git failed
+#   91 refused, and nothing was written
+#   92 the command cannot start
+#   93 the session's name was used
+#   94 no such session
+#   95 the session is running
+#   96 another is attached
+#   97 another took over; messages may have been sent
+#   98 some of the message may have been written
 #   99 the repository belongs to another user
 
 # $1 - exit code
@@ -29,7 +42,7 @@ gb_end() {
 	set +e
 	gb_status=$1
 	case $gb_status in
-	0 | 8[1-8] | 9[1-9] | 129 | 1[34]?) ;;
+	0 | 8[0-8] | 9[1-9] | 129 | 1[34]?) ;;
 	*)
 		test -z "$gb_own" || has_room "$gb_dir" || {
 			printf '%s\n' "no space left in '${TMPDIR:-/tmp}'" >&2

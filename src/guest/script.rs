@@ -1,8 +1,7 @@
-//! Turns a guest script into one call: prelude, script and quoted arguments; and an exit code into an error.
+//! Turns a guest script into one call: prelude, script and quoted arguments.
 
 use std::io::Read;
 
-use crate::error::{Error, Kind};
 use crate::ssh::Call;
 use crate::ui::{self, Keep};
 
@@ -113,71 +112,6 @@ impl Script {
     }
 }
 
-/// Returns the error for a script that ended with a status other than 0.
-///
-/// The codes are those at the head of prelude.sh.
-pub fn verdict(vm: &str, status: u32, stderr: &[u8]) -> Error {
-    let said = ui::sanitise(stderr.trim_ascii(), Keep::Lines);
-    let (kind, what, hint) = match status {
-        81 => (Kind::Incapable, "", Some("install git 2.25 or later in the guest".to_owned())),
-        82 => (Kind::Incapable, "", Some("install a newer git in the guest".to_owned())),
-        83 => (
-            Kind::Incapable,
-            "",
-            Some(format!("name the workspace: git config banger.{vm}.path DIR, or ship one: git banger prepare {vm}")),
-        ),
-        84 => (
-            Kind::Incapable,
-            "",
-            Some("leave out --base-commit for the guest's HEAD, or name a commit that the guest has".to_owned()),
-        ),
-        85 => (
-            Kind::Incapable,
-            "",
-            Some("make them readable in the guest, or go on without them: --ignore-unreadable".to_owned()),
-        ),
-        86 => (Kind::Incapable, "", Some("make room there, or set TMPDIR for the guest's SSH user".to_owned())),
-        87 => (Kind::Refused, "", Some("choose another folder with --path, or empty that one in the guest".to_owned())),
-        88 => (Kind::Unreachable, "", Some("nothing was left behind in the guest; try again".to_owned())),
-        89 => (
-            Kind::Incapable,
-            "files could not be added to the snapshot: ",
-            Some("try again when the worker pauses".to_owned()),
-        ),
-        91 => (Kind::Refused, "", None),
-        92 => {
-            (Kind::Incapable, "", Some("it runs without a login shell; with one: -- sh -lc 'exec COMMAND'".to_owned()))
-        }
-        93 => (Kind::Refused, "", Some("--replace takes its place, and removes its logs".to_owned())),
-        94 => (Kind::Refused, "", Some(format!("git banger session list {vm}"))),
-        95 => (Kind::Refused, "", Some(format!("stop it first: git banger session stop {vm} NAME"))),
-        96 => (Kind::Refused, "", Some("--steal takes over".to_owned())),
-        97 => (Kind::Refused, "another took over", None),
-        98 => (Kind::Unconfirmed, "", Some("--id lets a message be sent again, and be delivered once".to_owned())),
-        99 => (
-            Kind::Incapable,
-            "",
-            Some(
-                "log in as its owner; or, if you trust that user, run in the guest: \
-                 git config --global --add safe.directory DIR"
-                    .to_owned(),
-            ),
-        ),
-        126 | 127 => (Kind::Incapable, "the guest lacks a program: ", None),
-        _ => (Kind::Incapable, "", None),
-    };
-    let said = match said.as_str() {
-        "" if !what.is_empty() => String::new(),
-        "" => format!("the script ended with status {status} and said nothing"),
-        said => said.to_owned(),
-    };
-    let error = Error::new(kind, format!("guest '{vm}': {what}{said}"));
-    match hint {
-        Some(hint) => error.hint(hint),
-        None => error,
-    }
-}
-
 fn quote(arg: &[u8], text: &mut Vec<u8>) {
     text.push(b'\'');
     for &byte in arg {
@@ -204,13 +138,5 @@ mod tests {
         let text = String::from_utf8(EXPORT.text(&[])).unwrap();
         assert!(!text.lines().any(|line| line.starts_with('#')));
         assert!(text.contains("git bundle"), "the header of a bundle starts with a '#', but is no comment");
-    }
-
-    #[test]
-    fn what_a_script_said_is_the_message_and_cannot_steer_the_terminal() {
-        let error = verdict("dev", 99, b"the repository in '\x1b[2Jw' belongs to another user\n").to_string();
-        assert!(error.starts_with("guest 'dev': the repository in '"), "{error}");
-        assert!(error.ends_with("belongs to another user") && !error.contains('\x1b'), "{error}");
-        assert!(verdict("dev", 1, b"").to_string().contains("ended with status 1 and said nothing"));
     }
 }

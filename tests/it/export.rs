@@ -116,7 +116,7 @@ guest_test!(an_output_file_is_written_whole_or_not_at_all, |guest| {
     assert_eq!(host.read("new.patch"), patch);
 
     let failed = host.run(&["export", VM, "--base-commit", "no-such-commit", "-o", "new.patch"]);
-    let told = "error: guest 'dev': no commit 'no-such-commit' in the guest\n\
+    let told = "error: guest 'dev' does not have the base: no commit 'no-such-commit' in the guest\n\
                 hint: leave out --base-commit for the guest's HEAD, or name a commit that the guest has\n";
     assert_eq!((failed, host.read("new.patch")), (ran(4, "", told), patch));
     let failed = host.run(&["export", VM, "-o", "no/such/folder"]);
@@ -173,7 +173,7 @@ guest_test!(an_export_needs_no_repository_on_the_host, |guest| {
 
 guest_test!(a_guest_without_a_workspace_says_so, |guest| {
     let host = Host::new(guest);
-    let told = "error: guest 'dev': no folder 'repo'\n\
+    let told = "error: guest 'dev' has no usable workspace: no folder 'repo'\n\
                 hint: name the workspace: git config banger.dev.path DIR, or ship one: git banger prepare dev\n";
     assert_eq!(host.run(&["export", VM]), ran(4, "", told));
     let told = "error: nothing is recorded here as HEAD@prepare of guest 'dev'\nhint: git banger prepare dev\n";

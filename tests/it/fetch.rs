@@ -39,7 +39,7 @@ guest_test!(fetch_goes_on_after_a_guest_that_fails, |guest| {
     guest.write("a", edited("a", 1));
     host.git(&["config", "banger.away.url", "ssh://dev/no/such/folder"]);
     let run = host.run(&["fetch", "away", VM, "-q"]);
-    let told = "error: guest 'away': no folder '/no/such/folder'\n\
+    let told = "error: guest 'away' has no usable workspace: no folder '/no/such/folder'\n\
                 hint: name the workspace: git config banger.away.path DIR, or ship one: git banger prepare away\n";
     assert_eq!(run, ran(4, "", told));
     assert_eq!(host.git(&["diff", "--name-only", "HEAD", "refs/banger/dev/snapshot"]), "a");

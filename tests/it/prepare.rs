@@ -70,7 +70,7 @@ guest_test!(prepare_refuses_a_folder_that_holds_something, |guest| {
     let host = Host::new(guest);
     guest.write("precious", "already here\n");
     let before = guest.fingerprint();
-    let told = "error: guest 'dev': 'repo' is not empty\n\
+    let told = "error: guest 'dev' cannot use the path: 'repo' is not empty\n\
                 hint: choose another folder with --path, or empty that one in the guest\n";
     assert_eq!(host.run(&["prepare", VM]), ran(1, "", told));
     before.assert_same(&guest.fingerprint());

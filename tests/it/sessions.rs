@@ -450,6 +450,22 @@ fn stop_reaches_what_ignores_it_and_what_is_held_up() {
 }
 
 #[test]
+fn a_session_that_cannot_be_stopped_is_said_to_live_and_nothing_is_claimed_to_be_unchanged() {
+    side_by_side(&SHELLS, |shell| {
+        let guest = Guest::new(shell);
+        guest.started("s", &["cat"]);
+        let runner = fs::read_to_string(guest.session("s").join("runner")).unwrap();
+        let runner = runner.split(' ').next().unwrap();
+        // It can neither take note of the end nor go away.
+        signal("STOP", runner);
+        guest.run("stop", &["s", "TERM", "1"]).refused(80, "session 's' is alive after KILL");
+        signal("CONT", runner);
+        assert_eq!(guest.run("wait", &["s", "20"]).value("status"), "143", "{shell}");
+        guest.no_leftovers();
+    });
+}
+
+#[test]
 fn after_a_reboot_a_session_is_gone() {
     for shell in SHELLS {
         let guest = Guest::new(shell);

@@ -23,7 +23,7 @@ main() {
 		wait_for "$limit" || {
 			killed=1
 			signal KILL
-			wait_for "$(($(date +%s) + 5))" || die 91 "session '$2' is alive after KILL"
+			wait_for "$(($(date +%s) + 5))" || die 80 "session '$2' is alive after KILL"
 		}
 		# Children that did not go with it.
 		test -z "$group" || kill -s KILL -- "-$group" 2>/dev/null || :
