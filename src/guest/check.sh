@@ -1,15 +1,14 @@
 # shellcheck shell=sh
 # Tells what the guest has, and so what will work there. Changes nothing.
 #
-# $1 - nonce
-# $2 - path of the workspace; may be empty
+# workspace - path of the workspace; may be empty
 #
 # stdin: held open by the host as long as it wants the answer
 # stdout: a marker line with the nonce; 'user', 'system', 'git', the version; 'workspace', which is absent, closed,
 # bare, readonly or ready; 'branch'; 'tmp', the folder for temporary files, and 'tmp-room', 'home-room', in KiB; 'means',
 # what sets a session apart; 'lacks', what else is missing; an empty line; an end marker with the nonce
 main() {
-	enter "$1"
+	enter
 	lease
 	user=$(id -un 2>/dev/null) || user=''
 	system=$(uname -sr 2>/dev/null) || system=''
@@ -19,10 +18,10 @@ main() {
 	room "${TMPDIR:-/tmp}"
 	tmp_room=$free
 	room .
-	look_at "$2"
+	look_at_workspace
 	answer
 	printf 'user %s\nsystem %s\ngit %s\nworkspace %s\nbranch %s\ntmp %s\ntmp-room %s\nhome-room %s\nmeans %s\nlacks %s\n\n' \
-		"$user" "$system" "${version#git version }" "$workspace" "$branch" "${TMPDIR:-/tmp}" "$tmp_room" "$free" \
+		"$user" "$system" "${version#git version }" "$found" "$branch" "${TMPDIR:-/tmp}" "$tmp_room" "$free" \
 		"$gb_means" "$lacks"
 	end_answer
 }
@@ -48,18 +47,17 @@ room() {
 	EOF
 }
 
-# Sets workspace and branch.
-# $1 - path
-look_at() {
-	workspace=absent branch=''
-	test -n "$1" || return 0
-	from_home "$1"
+# Sets found to what the workspace is, and branch.
+look_at_workspace() {
+	found=absent branch=''
+	test -n "$workspace" || return 0
+	from_home "$workspace"
 	test -d "$gb_path" || return 0
-	workspace=closed
+	found=closed
 	CDPATH='' cd -- "$gb_path" 2>/dev/null || return 0
-	workspace=bare
+	found=bare
 	test "$(git rev-parse --is-inside-work-tree 2>/dev/null)" = true || return 0
 	branch=$(git symbolic-ref -q --short HEAD 2>/dev/null) || branch=''
-	workspace=ready
-	test -w . || workspace='readonly'
+	found=ready
+	test -w . || found='readonly'
 }

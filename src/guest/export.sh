@@ -1,30 +1,27 @@
 # shellcheck shell=sh
 # Exports the guest's work, relative to a base. Non-mutating: see snapshot.sh.
 #
-# $1 - nonce
-# $2 - path of the workspace
-# $3 - base: HEAD, or a revision
-# $4 - what to send after the list: patch, bundle, stat or nothing
-# $5 - 1 to go on without unreadable files, else empty
-# $6 - prepared head, may be empty
-# $7 - baseline; empty when nothing was shipped beside the prepared head
-# $8 - commits that the host has, separated by blanks; for a bundle
-# $9… - pathspecs, relative to the top; for a patch, a stat and the list
+# workspace - path of the workspace
+# base - HEAD, or a revision
+# payload - what to send after the list: patch, bundle, stat or nothing
+# ignore_unreadable - 1 to go on without unreadable files, else empty
+# prepared - the prepared head; may be empty
+# baseline - empty if nothing was shipped beside the prepared head
+# haves - commits that the host has, separated by blanks; for a bundle
+# $1… - pathspecs, relative to the top; for a patch, a stat and the list
 #
 # stdin: held open by the host as long as it wants the answer
 # stdout: a marker line with the nonce; lines 'key value'; an empty line; notes, each 'kind NUL path NUL', and a NUL;
 #   the output of 'git diff-index --raw -z', and a NUL; the payload; an end marker with the nonce
 main() {
-	begin "$1"
+	begin
 	lease
-	open_workspace "$2"
-	payload=$4 prepared=$6 haves=$8
+	open_workspace
 	# Every switch that a configuration could turn; exact renames only, for those apply without guessing.
 	gb_diff='--find-renames=100% --no-ext-diff --no-textconv --no-color --src-prefix=a/ --dst-prefix=b/'
 	gb_diff="$gb_diff --diff-algorithm=myers --inter-hunk-context=0 --no-indent-heuristic --ignore-submodules=none"
 	gb_diff="$gb_diff --submodule=short"
-	take_files "$3" "$5" "$6" "$7"
-	shift 8
+	take_files
 	# What the index holds is what the commit will.
 	list "$@" &
 	gb_lister=$!
@@ -34,9 +31,9 @@ main() {
 	# The worker may have thrown the prepared head away.
 	since=
 	test -z "$prepared" || since=$(count "$prepared" 2>/dev/null || :)
-	printf 'git-banger 1 %s\n' "$gb_nonce"
-	printf '%s\n' "format $format" "head $head" "branch $branch" "base $base" "tree $tree" "commit $commit" \
-		"commits $(count "$base")" "since $since" ''
+	printf 'git-banger 1 %s\n' "$nonce"
+	printf '%s\n' "format $format" "head $head" "branch $branch" "base $base_commit" "tree $tree" "commit $commit" \
+		"commits $(count "$base_commit")" "since $since" ''
 	printf '\0' >>"$gb_dir/special"
 	cat -- "$gb_dir/notes" "$gb_dir/special" "$gb_dir/raw"
 	printf '\0'
@@ -45,14 +42,15 @@ main() {
 	stat) compare '--stat=100 --summary' "$@" ;;
 	bundle) bundle ;;
 	esac
-	printf '\ngit-banger end %s\n' "$gb_nonce"
+	printf '\ngit-banger end %s\n' "$nonce"
 }
 
 # Lists what changed since the base, to raw in the temporary folder; and what of it is an LFS pointer, to the notes.
 # $1… - pathspecs
 list() {
 	# shellcheck disable=SC2086 # one word a switch
-	plain_git diff-index --cached --raw -z --no-abbrev --ita-invisible-in-index $gb_diff "$base" -- "$@" >"$gb_dir/raw"
+	plain_git diff-index --cached --raw -z --no-abbrev --ita-invisible-in-index $gb_diff "$base_commit" -- "$@" \
+		>"$gb_dir/raw"
 	find_pointers "$gb_dir/raw"
 }
 
@@ -74,7 +72,7 @@ compare() {
 	gb_how=$1
 	shift
 	# shellcheck disable=SC2086 # one word a switch
-	plain_git diff-tree -r $gb_how $gb_diff "$base" "$commit" -- "$@"
+	plain_git diff-tree -r $gb_how $gb_diff "$base_commit" "$commit" -- "$@"
 }
 
 # Writes a bundle that any git can fetch from: the snapshot, the base and what leads there, without what the host has.
@@ -88,9 +86,9 @@ bundle() {
 	*) printf '# v3 git bundle\n@object-format=%s\n' "$format" ;;
 	esac
 	sed 's/^/-/' "$gb_dir/haves"
-	printf '%s refs/banger/snapshot\n%s refs/banger/base\n\n' "$commit" "$base"
+	printf '%s refs/banger/snapshot\n%s refs/banger/base\n\n' "$commit" "$base_commit"
 	{
-		printf '%s\n%s\n' "$commit" "$base"
+		printf '%s\n%s\n' "$commit" "$base_commit"
 		sed 's/^/^/' "$gb_dir/haves"
 	} | plain_git pack-objects -q --revs --thin --stdout --delta-base-offset
 }

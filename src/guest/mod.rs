@@ -1,5 +1,6 @@
 //! The guest: one method a script; no git logic in Rust, no knowledge of the host's repository.
 
+mod args;
 mod script;
 pub mod session;
 mod stream;
@@ -9,7 +10,6 @@ use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::unix::ffi::OsStrExt;
 
 use crate::error::{Error, Result};
 use crate::settings::Vm;
@@ -17,6 +17,7 @@ use crate::snapshot::{Change, GITLINK, Note, NoteKind, Oid, Snapshot};
 use crate::ssh::{self, Connection, Running};
 use crate::ui;
 
+use args::Args;
 use stream::Stream;
 
 /// A guest that is connected.
@@ -114,23 +115,25 @@ impl Guest {
     /// # Errors
     /// When the guest cannot do it, the connection is lost, or what arrives is not whole.
     pub fn snapshot(&self, request: &Request, payload: Payload, to: &mut dyn Write) -> Result<Snapshot> {
-        let nonce = nonce()?;
         let oid = |oid: &Option<Oid>| oid.as_ref().map(Oid::to_string).unwrap_or_default();
-        let (prepared, baseline) = (oid(&request.prepared), oid(&request.baseline));
-        let haves = request.haves.iter().map(Oid::as_str).collect::<Vec<_>>().join(" ");
         let payload = match payload {
             Payload::Patch => "patch",
             Payload::Bundle => "bundle",
             Payload::Stat => "stat",
             Payload::Nothing => "nothing",
         };
-        let unreadable = if request.ignore_unreadable { "1" } else { "" };
-        let words: [&str; 8] =
-            [&nonce, &self.vm.path, &request.base, payload, unreadable, &prepared, &baseline, &haves];
-        let mut args = words.map(str::as_bytes).to_vec();
-        args.extend(request.pathspecs.iter().map(|pathspec| pathspec.as_bytes()));
+        let args = script::EXPORT
+            .args()
+            .set("workspace", &self.vm.path)
+            .set("base", &request.base)
+            .set("payload", payload)
+            .flag("ignore_unreadable", request.ignore_unreadable)
+            .set("prepared", oid(&request.prepared))
+            .set("baseline", oid(&request.baseline))
+            .list("haves", request.haves.iter().map(Oid::as_str))
+            .words(&request.pathspecs);
         let progress = ui::progress(&format!("receiving from '{}'", self.vm.name));
-        let running = self.connection.exec(script::EXPORT.call(&args, None))?;
+        let (running, nonce) = self.exec(&args, None)?;
         self.answer(running, &nonce, |stream| {
             let announced = Announced::read(stream)?;
             let notes = notes(&stream.list()?)?;
@@ -145,25 +148,20 @@ impl Guest {
     /// # Errors
     /// When the guest cannot do it or the connection is lost; nothing is left behind then.
     pub fn prepare(&self, shipment: Shipment<'_>) -> Result<String> {
-        let nonce = nonce()?;
-        let branch = shipment.branch.map(|branch| format!("refs/heads/{branch}")).unwrap_or_default();
-        let shallow = shipment.shallow.iter().map(Oid::as_str).collect::<Vec<_>>().join(" ");
-        let words: [&str; 10] = [
-            &nonce,
-            &self.vm.path,
-            &branch,
-            shipment.head.as_str(),
-            if shipment.unborn { "1" } else { "" },
-            shipment.baseline.as_str(),
-            shipment.object_format,
-            shipment.identity.0,
-            shipment.identity.1,
-            &shallow,
-        ];
+        let args = script::PREPARE
+            .args()
+            .set("workspace", &self.vm.path)
+            .set("branch", shipment.branch.map(|branch| format!("refs/heads/{branch}")).unwrap_or_default())
+            .set("head", shipment.head.as_str())
+            .flag("unborn", shipment.unborn)
+            .set("baseline", shipment.baseline.as_str())
+            .set("object_format", shipment.object_format)
+            .set("user_name", shipment.identity.0)
+            .set("user_email", shipment.identity.1)
+            .list("shallow", shipment.shallow.iter().map(Oid::as_str));
         let progress = ui::progress(&format!("sending to '{}'", self.vm.name));
         let pack = Box::new(progress.count(shipment.pack));
-        let call = script::PREPARE.call(&words.map(|word: &str| word.as_bytes()), Some(pack));
-        let running = self.connection.exec(call)?;
+        let (running, nonce) = self.exec(&args, Some(pack))?;
         self.answer(running, &nonce, |stream| {
             let mut path = None;
             while let Some((key, value)) = stream.header()? {
@@ -181,9 +179,7 @@ impl Guest {
     /// # Errors
     /// When the connection is lost.
     pub fn check(&self) -> Result<Findings> {
-        let nonce = nonce()?;
-        let call = script::CHECK.call(&[nonce.as_bytes(), self.vm.path.as_bytes()], None);
-        let running = self.connection.exec(call)?;
+        let (running, nonce) = self.exec(&script::CHECK.args().set("workspace", &self.vm.path), None)?;
         self.answer(running, &nonce, |stream| {
             let mut found = Findings::default();
             while let Some((key, value)) = stream.header()? {
@@ -209,6 +205,12 @@ impl Guest {
     /// Ends the connection.
     pub fn close(self) {
         self.connection.close();
+    }
+
+    /// Starts a script; returns with it the word that marks its answer.
+    fn exec(&self, args: &Args<'_>, payload: Option<Box<dyn Read + Send>>) -> Result<(Running, String)> {
+        let nonce = nonce()?;
+        Ok((self.connection.exec(args.call(&nonce, payload)?)?, nonce))
     }
 
     /// Reads an answer to its end, and judges how the script ended: that tells more than what is missing in the stream.

@@ -1,7 +1,15 @@
 # shellcheck shell=sh
 # Shared by every guest script: functions only; nothing runs before the last line of the script calls main.
 #
+# The arguments of a script are variables, set right before that line; the head of each script names them. One argument
+# every script has:
+# nonce - a random word from the host, which marks the answer and names the temporary folder: no mktemp, so no moment
+#   between making the folder and knowing its name
+#
 # Variables that start with gb_ belong to this file.
+#
+# What is sent has no line that is empty or a comment, and no tabs at the beginning of a line: not in a quoted text or
+# a here-document either.
 #
 # Exit codes; the table is in verdict.rs:
 #   80 the session cannot be stopped
@@ -83,9 +91,8 @@ has_room() {
 }
 
 # Makes the temporary folder, sets every way to leave, and goes to the home folder; for scripts that need no git.
-# $1 - nonce, from the host: no mktemp, so no moment between making the folder and knowing its name
 enter() {
-	gb_nonce=$1 gb_dir=${TMPDIR:-/tmp}/git-banger.$1 gb_watcher='' gb_own='' gb_undo='' gb_switches='' gb_exec=''
+	gb_dir=${TMPDIR:-/tmp}/git-banger.$nonce gb_watcher='' gb_own='' gb_undo='' gb_switches='' gb_exec=''
 	# shellcheck disable=SC2034 # for those whose files are the user's own
 	gb_umask=$(umask)
 	set -eu
@@ -112,9 +119,8 @@ enter() {
 }
 
 # Enters, and sees to it that git is there and obeys nothing that the guest's environment says.
-# $1 - nonce
 begin() {
-	enter "$1"
+	enter
 	LC_ALL=C GIT_OPTIONAL_LOCKS=0 GIT_NO_REPLACE_OBJECTS=1 GIT_TERMINAL_PROMPT=0 GIT_LFS_SKIP_SMUDGE=1
 	export LC_ALL GIT_OPTIONAL_LOCKS GIT_NO_REPLACE_OBJECTS GIT_TERMINAL_PROMPT GIT_LFS_SKIP_SMUDGE
 	unset CDPATH GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES \

@@ -1,62 +1,96 @@
-//! Turns a guest script into one call: prelude, script and quoted arguments.
+//! The guest's scripts: the files that each is made of, and the names of its arguments.
 
-use std::io::Read;
-
-use crate::ssh::Call;
-use crate::ui::{self, Keep};
+use super::args::Args;
 
 const PRELUDE: &str = include_str!("prelude.sh");
-const SNAPSHOT: &str = include_str!("snapshot.sh");
+const PROCESS: &str = include_str!("session/process.sh");
+const COMMON: &str = include_str!("session/common.sh");
 
-/// A guest script: what a verb runs in the guest.
+/// A guest script: what a verb runs in the guest. The head of its file says what each argument is.
 pub struct Script {
-    name: &'static str,
+    /// The verb, for messages.
+    pub name: &'static str,
     parts: &'static [&'static str],
+    /// The names of its arguments. Each call gives all of them, so that none comes from the guest's environment.
+    pub takes: &'static [&'static str],
+    /// It takes a list of words as well.
+    pub takes_words: bool,
 }
 
-/// Exports the guest's work; see the head of the file for its arguments.
-pub const EXPORT: Script = Script { name: "export", parts: &[PRELUDE, SNAPSHOT, include_str!("export.sh")] };
-/// Makes the workspace; see the head of the file for its arguments.
-pub const PREPARE: Script = Script { name: "prepare", parts: &[PRELUDE, include_str!("prepare.sh")] };
+/// Exports the guest's work.
+pub const EXPORT: Script = Script {
+    name: "export",
+    parts: &[PRELUDE, include_str!("snapshot.sh"), include_str!("export.sh")],
+    takes: &["workspace", "base", "payload", "ignore_unreadable", "prepared", "baseline", "haves"],
+    takes_words: true,
+};
+/// Makes the workspace.
+pub const PREPARE: Script = Script {
+    name: "prepare",
+    parts: &[PRELUDE, include_str!("prepare.sh")],
+    takes: &[
+        "workspace",
+        "branch",
+        "head",
+        "unborn",
+        "baseline",
+        "object_format",
+        "user_name",
+        "user_email",
+        "shallow",
+    ],
+    takes_words: false,
+};
+/// Tells what the guest has.
+pub const CHECK: Script = Script {
+    name: "check",
+    parts: &[PRELUDE, PROCESS, COMMON, include_str!("check.sh")],
+    takes: &["workspace"],
+    takes_words: false,
+};
 
 macro_rules! session {
-    ($name:literal) => {
+    ($name:literal, $takes:expr, $takes_words:expr) => {
         Script {
             name: concat!("session ", $name),
-            parts: &[
-                PRELUDE,
-                include_str!("session/process.sh"),
-                include_str!("session/common.sh"),
-                include_str!(concat!("session/", $name, ".sh")),
-            ],
+            parts: &[PRELUDE, PROCESS, COMMON, include_str!(concat!("session/", $name, ".sh"))],
+            takes: &$takes,
+            takes_words: $takes_words,
         }
     };
 }
 
-/// Tells what the guest has.
-pub const CHECK: Script = Script {
-    name: "check",
-    parts: &[PRELUDE, include_str!("session/process.sh"), include_str!("session/common.sh"), include_str!("check.sh")],
-};
 /// Starts a session.
-pub const SESSION_START: Script = session!("start");
+pub const SESSION_START: Script =
+    session!("start", ["name", "workspace", "folder", "piped", "replace", "runner", "variables"], true);
 /// Lists sessions.
-pub const SESSION_LIST: Script = session!("list");
+pub const SESSION_LIST: Script = session!("list", ["name"], false);
 /// Shows logs.
-pub const SESSION_LOGS: Script = session!("logs");
+pub const SESSION_LOGS: Script = session!("logs", ["name", "out_from", "err_from", "follow", "who", "steal"], false);
 /// Waits for the end of a session.
-pub const SESSION_WAIT: Script = session!("wait");
+pub const SESSION_WAIT: Script = session!("wait", ["name", "timeout"], false);
 /// Stops a session.
-pub const SESSION_STOP: Script = session!("stop");
+pub const SESSION_STOP: Script = session!("stop", ["name", "signal", "grace"], false);
 /// Removes a session.
-pub const SESSION_REMOVE: Script = session!("remove");
+pub const SESSION_REMOVE: Script = session!("remove", ["name"], false);
 /// Writes a message into a FIFO.
-pub const SEND: Script = session!("send");
+pub const SEND: Script = session!("send", ["name", "fifo_path", "length", "sum", "timeout", "eof", "key"], false);
+
+impl Script {
+    /// Begins a call.
+    pub fn args(&self) -> Args<'_> {
+        Args::new(self)
+    }
+
+    /// Returns the lines that are sent.
+    pub fn lines(&self) -> Vec<u8> {
+        lines(self.parts)
+    }
+}
 
 /// Returns the script that stays in the guest beside a session's process.
 pub fn runner() -> Vec<u8> {
-    let parts = &[include_str!("session/process.sh"), include_str!("session/runner.sh")];
-    let mut text = lines(parts);
+    let mut text = lines(&[PROCESS, include_str!("session/runner.sh")]);
     text.extend(b"main \"$@\"");
     text
 }
@@ -75,67 +109,73 @@ fn lines(parts: &[&str]) -> Vec<u8> {
     text
 }
 
-impl Script {
-    /// Returns the whole text that the guest's shell evaluates.
-    ///
-    /// Arguments are words of the script, so that no login shell ever sees them. Everything stands in one pair of
-    /// braces, so that a script which was cut anywhere is a syntax error, and runs nothing.
-    pub fn text(&self, args: &[&[u8]]) -> Vec<u8> {
-        let mut text = b"{\n".to_vec();
-        text.extend(lines(self.parts));
-        text.extend(b"main");
-        for arg in args {
-            text.push(b' ');
-            quote(arg, &mut text);
-        }
-        text.extend(b"\n}");
-        text
-    }
-
-    /// Returns the call that runs the script: its text comes over stdin, and what follows there is the script's own.
-    pub fn call(&self, args: &[&[u8]], payload: Option<Box<dyn Read + Send>>) -> Call {
-        let script = self.text(args);
-        if ui::tracing() {
-            let shown = args.iter().map(|arg| format!(" '{}'", ui::sanitise(arg, Keep::Nothing))).collect::<String>();
-            ui::trace(&format!("guest script '{}' ({} bytes): main{shown}", self.name, script.len()));
-        }
-        // 'dd bs=1' takes exactly the script and leaves the rest of stdin, which no shell's own reading does. 'head'
-        // may take more, and is done at once (1 ms against 27): good where nothing follows but the end. Not every head
-        // has '-c', which POSIX does not know. No character here means anything to fish or csh.
-        let length = script.len();
-        let read = match payload {
-            Some(_) => format!("dd bs=1 count={length} 2>/dev/null"),
-            None => format!("head -c {length} 2>/dev/null || dd bs=1 count={length} 2>/dev/null"),
-        };
-        let command = format!("exec sh -c 'eval \"$({read})\"' git-banger");
-        Call { command, script, payload }
-    }
-}
-
-fn quote(arg: &[u8], text: &mut Vec<u8>) {
-    text.push(b'\'');
-    for &byte in arg {
-        match byte {
-            b'\'' => text.extend(br"'\''"),
-            byte => text.push(byte),
-        }
-    }
-    text.push(b'\'');
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const SCRIPTS: [Script; 10] = [
+        EXPORT,
+        PREPARE,
+        CHECK,
+        SESSION_START,
+        SESSION_LIST,
+        SESSION_LOGS,
+        SESSION_WAIT,
+        SESSION_STOP,
+        SESSION_REMOVE,
+        SEND,
+    ];
+
+    /// Gives a script every argument that it takes, all of them empty.
+    fn filled(script: &Script) -> Args<'_> {
+        script.takes.iter().fold(script.args(), |args, name| args.set(name, ""))
+    }
+
     #[test]
-    fn arguments_are_single_quoted_words_of_the_script() {
-        let text = PREPARE.text(&[b"it's", b"", b"$(x)\n"]);
-        assert!(text.ends_with(b"\nmain 'it'\\''s' '' '$(x)\n'\n}"));
+    fn a_script_is_given_what_it_takes_and_no_less_or_more() {
+        for script in &SCRIPTS {
+            assert!(filled(script).text("n").is_ok(), "{}", script.name);
+            assert!(script.args().text("n").is_err(), "{}: too few", script.name);
+            assert!(filled(script).set("other", "").text("n").is_err(), "{}: too many", script.name);
+            assert_eq!(filled(script).words(["word"]).text("n").is_ok(), script.takes_words, "{}", script.name);
+        }
+    }
+
+    #[test]
+    fn the_head_of_a_script_lists_its_arguments() {
+        for script in &SCRIPTS {
+            let head = script.parts.last().unwrap().lines().take_while(|line| line.starts_with('#'));
+            let listed: Vec<_> = head
+                .filter_map(|line| line.strip_prefix("# ")?.split_once(" - "))
+                .map(|(name, _)| name)
+                .filter(|name| !name.contains(' '))
+                .collect();
+            let mut takes = script.takes.to_vec();
+            takes.extend(script.takes_words.then_some("$1…"));
+            assert_eq!(listed, takes, "the head of '{}'", script.name);
+        }
+    }
+
+    #[test]
+    fn no_script_gives_a_variable_the_name_of_an_argument() {
+        for script in &SCRIPTS {
+            let text = String::from_utf8(script.lines()).unwrap();
+            for name in script.takes.iter().chain(&["nonce"]) {
+                let set = text.match_indices(&format!("{name}=")).any(|(at, _)| text[..at].ends_with([' ', '\n', '(']));
+                let read = ["read -r ", "for "].iter().any(|how| {
+                    text.lines()
+                        .filter_map(|line| Some(line.split_once(how)?.1))
+                        .any(|rest| rest.split(['<', ';']).next().unwrap().split(' ').any(|word| word == *name))
+                });
+                assert!(!set && !read, "'{}' sets '{name}'", script.name);
+                assert!(!name.starts_with("gb_"), "'{name}' could be the prelude's");
+            }
+        }
     }
 
     #[test]
     fn the_script_is_sent_without_its_comments() {
-        let text = String::from_utf8(EXPORT.text(&[])).unwrap();
+        let text = String::from_utf8(EXPORT.lines()).unwrap();
         assert!(!text.lines().any(|line| line.starts_with('#')));
         assert!(text.contains("git bundle"), "the header of a bundle starts with a '#', but is no comment");
     }

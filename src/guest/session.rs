@@ -7,11 +7,10 @@ mod message;
 
 use std::io;
 
-use super::script::{self, Script};
+use super::Guest;
+use super::script;
 use super::stream::Stream;
-use super::{Guest, nonce};
 use crate::error::{Kind, Result};
-use crate::ssh::Running;
 
 use answer::{damaged, ended, listed, pieces};
 pub use message::{Delivery, Message, Target};
@@ -146,14 +145,17 @@ impl Guest {
     /// # Errors
     /// When its name is taken, its command cannot start, or the connection is lost.
     pub fn start(&self, start: &Start<'_>) -> Result<Started> {
-        let nonce = nonce()?;
-        let flag = |on| if on { "1" } else { "" };
-        let (runner, count) = (script::runner(), start.env.len().to_string());
-        let mut args: Vec<&[u8]> = vec![nonce.as_bytes(), start.name.as_bytes(), self.vm.path.as_bytes()];
-        args.extend([start.folder.as_bytes(), flag(start.piped).as_bytes(), flag(start.replace).as_bytes()]);
-        args.extend([&runner[..], count.as_bytes()]);
-        args.extend(start.env.iter().chain(start.command).map(|word| word.as_bytes()));
-        let running = self.connection.exec(script::SESSION_START.call(&args, None))?;
+        let args = script::SESSION_START
+            .args()
+            .set("name", start.name)
+            .set("workspace", &self.vm.path)
+            .set("folder", start.folder)
+            .flag("piped", start.piped)
+            .flag("replace", start.replace)
+            .set("runner", script::runner())
+            .set("variables", start.env.len().to_string())
+            .words(start.env.iter().chain(start.command));
+        let (running, nonce) = self.exec(&args, None)?;
         self.answer(running, &nonce, |stream| {
             let (mut pid, mut grouped) = (None, false);
             while let Some((key, value)) = stream.header()? {
@@ -173,7 +175,7 @@ impl Guest {
     /// # Errors
     /// When the one is not there, or the connection is lost.
     pub fn sessions(&self, name: Option<&str>) -> Result<(Vec<Listed>, u64)> {
-        let (running, nonce) = self.ask(&script::SESSION_LIST, &[name.unwrap_or_default()])?;
+        let (running, nonce) = self.exec(&script::SESSION_LIST.args().set("name", name.unwrap_or_default()), None)?;
         self.answer(running, &nonce, |stream| {
             let mut now = 0;
             while let Some((key, value)) = stream.header()? {
@@ -193,7 +195,8 @@ impl Guest {
     /// When it is not there, or the connection is lost.
     pub fn wait(&self, name: &str, timeout: Option<u32>) -> Result<Ended> {
         let timeout = timeout.map(|timeout| timeout.to_string()).unwrap_or_default();
-        let (running, nonce) = self.ask(&script::SESSION_WAIT, &[name, &timeout])?;
+        let (running, nonce) =
+            self.exec(&script::SESSION_WAIT.args().set("name", name).set("timeout", timeout), None)?;
         self.answer(running, &nonce, |stream| {
             let ended = ended(stream, |_, _| {})?;
             stream.payload(&mut io::sink())?;
@@ -206,7 +209,8 @@ impl Guest {
     /// # Errors
     /// When it is not there, cannot be stopped, or the connection is lost.
     pub fn stop(&self, name: &str, signal: &str, grace: u32) -> Result<Stopped> {
-        let (running, nonce) = self.ask(&script::SESSION_STOP, &[name, signal, &grace.to_string()])?;
+        let args = script::SESSION_STOP.args().set("name", name).set("signal", signal).set("grace", grace.to_string());
+        let (running, nonce) = self.exec(&args, None)?;
         self.answer(running, &nonce, |stream| {
             let (mut killed, mut already) = (false, false);
             let ended = ended(stream, |key, value| match key {
@@ -224,7 +228,7 @@ impl Guest {
     /// # Errors
     /// When it is not there, is running, or the connection is lost.
     pub fn remove(&self, name: &str) -> Result<()> {
-        let (running, nonce) = self.ask(&script::SESSION_REMOVE, &[name])?;
+        let (running, nonce) = self.exec(&script::SESSION_REMOVE.args().set("name", name), None)?;
         self.answer(running, &nonce, |stream| {
             while stream.header()?.is_some() {}
             stream.payload(&mut io::sink()).map(drop)
@@ -241,10 +245,15 @@ impl Guest {
             At::Now => "now".to_owned(),
             At::Nowhere => "none".to_owned(),
         };
-        let flag = |on| if on { "1" } else { "" };
-        let (out, err) = (at(watch.out), at(watch.err));
-        let words = [watch.name, &out, &err, flag(watch.follow), watch.attach.unwrap_or_default(), flag(watch.steal)];
-        let (running, nonce) = self.ask(&script::SESSION_LOGS, &words)?;
+        let args = script::SESSION_LOGS
+            .args()
+            .set("name", watch.name)
+            .set("out_from", at(watch.out))
+            .set("err_from", at(watch.err))
+            .flag("follow", watch.follow)
+            .set("who", watch.attach.unwrap_or_default())
+            .flag("steal", watch.steal);
+        let (running, nonce) = self.exec(&args, None)?;
         let mut stream = Stream::new(running, &nonce);
         let mut enough = false;
         let read = if stream.marker()? { pieces(&mut stream, &mut take, &mut enough) } else { Err(damaged()) };
@@ -255,12 +264,5 @@ impl Guest {
         }
         let exit = running.finish()?;
         if exit.status == 0 { read } else { Err(self.verdict(&exit)) }
-    }
-
-    fn ask(&self, script: &Script, words: &[&str]) -> Result<(Running, String)> {
-        let nonce = nonce()?;
-        let mut args = vec![nonce.as_bytes()];
-        args.extend(words.iter().map(|word| word.as_bytes()));
-        Ok((self.connection.exec(script.call(&args, None))?, nonce))
     }
 }

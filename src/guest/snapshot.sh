@@ -1,28 +1,29 @@
 # shellcheck shell=sh
 # Takes a snapshot: the guest's full working state as a commit on top of its HEAD, in a throw-away index and a
 # quarantined object directory. Nothing of the guest's repository or files is written.
+#
+# Reads the arguments workspace, base, ignore_unreadable, prepared and baseline; see export.sh.
 
 # Enters the workspace and finds its repository.
-# $1 - path of the workspace
 open_workspace() {
-	from_home "$1"
-	cd -- "$gb_path" 2>/dev/null || die 83 "no folder '$1'"
+	from_home "$workspace"
+	cd -- "$gb_path" 2>/dev/null || die 83 "no folder '$workspace'"
 	gb_out=$(git rev-parse --is-bare-repository --is-inside-work-tree --show-object-format --absolute-git-dir \
 		--git-common-dir --git-path index --git-path objects --show-prefix) || {
 		# git does not obey the configuration of another user's repository, and that is as well: filters are programs.
-		test ! -e .git || test -O .git || die 99 "the repository in '$1' belongs to another user"
-		die 83 "no usable git repository in '$1'"
+		test ! -e .git || test -O .git || die 99 "the repository in '$workspace' belongs to another user"
+		die 83 "no usable git repository in '$workspace'"
 	}
 	gb_ifs=$IFS IFS='
 '
 	set -f
 	# shellcheck disable=SC2086 # one word a line
-	set -- "$1" $gb_out
+	set -- $gb_out
 	set +f
 	IFS=$gb_ifs
-	test "$2,$3" = false,true || die 83 "'$1' has no working files: it is a bare repository or a git directory"
-	test "$#" -eq 8 || die 83 "'$1' is not the top of a repository, but lies inside of one"
-	format=$4 gitdir=$5 commondir=$6 index=$7 objects=$8
+	test "$1,$2" = false,true || die 83 "'$workspace' has no working files: it is a bare repository or a git directory"
+	test "$#" -eq 7 || die 83 "'$workspace' is not the top of a repository, but lies inside of one"
+	format=$3 gitdir=$4 commondir=$5 index=$6 objects=$7
 	# git before 2.27 repeats what it does not know.
 	case $format in --*) format=sha1 ;; esac
 	case $format in
@@ -240,7 +241,7 @@ look_at_gitlinks() {
 # $3 - the path as git quotes it
 look_at_gitlink() {
 	test -e "$2/.git" || has_entries "$2" || return 0
-	if test "$(plain_git ls-tree "$base" -- ":(literal)$2" | cut -c1-6)" != 160000 &&
+	if test "$(plain_git ls-tree "$base_commit" -- ":(literal)$2" | cut -c1-6)" != 160000 &&
 		! git config -f .gitmodules --get-regexp '^submodule\..*\.path$' 2>/dev/null |
 			cut -d' ' -f2- | grep -qxF -e "$2"
 	then
@@ -308,7 +309,7 @@ add_nested() (
 				printf '%s\n' "$gb_line"
 			else
 				note unreadable "$1/$gb_name"
-				test -n "$gb_ignore_unreadable" || die 85 "this file cannot be read: $1/$gb_name"
+				test -n "$ignore_unreadable" || die 85 "this file cannot be read: $1/$gb_name"
 			fi
 		done <"$gb_here.files" >"$gb_here.readable"
 		add_listed <"$gb_here.readable"
@@ -440,7 +441,7 @@ add_all() {
 		if test -s "$gb_dir/unreadable"
 		then
 			cat "$gb_dir/unreadable" >>"$gb_dir/notes"
-			test -n "$gb_ignore_unreadable" || {
+			test -n "$ignore_unreadable" || {
 				tr '\0' '\n' <"$gb_dir/unreadable" | sed -n 'n;p' >&2
 				die 85 "these files cannot be read"
 			}
@@ -459,9 +460,7 @@ add_all() {
 }
 
 # Brings every file of the guest into the throw-away index.
-# $1 - 1 to go on without unreadable files
 add_everything() {
-	gb_ignore_unreadable=$1
 	list_changes
 	if test -s "$gb_dir/assumed" || test -s "$gb_dir/skipped"
 	then
@@ -485,35 +484,30 @@ add_everything() {
 
 # Adds the files that prepare shipped beside the prepared head, even where the guest's own rules ignore them: a file
 # that is still there must not look deleted.
-# $1 - prepared head, may be empty
-# $2 - baseline; empty when nothing was shipped beside the head
 add_shipped() {
-	test -n "$2" || return 0
-	plain_git diff-tree -r --no-renames --diff-filter=A --name-only "$1" "$2" >"$gb_dir/shipped" 2>/dev/null || return 0
+	test -n "$baseline" || return 0
+	plain_git diff-tree -r --no-renames --diff-filter=A --name-only "$prepared" "$baseline" >"$gb_dir/shipped" \
+		2>/dev/null || return 0
 	test -s "$gb_dir/shipped" || return 0
 	plain_git ls-files -c | awk 'NR == FNR { shipped[$0]; next } { delete shipped[$0] }
 		END { for (path in shipped) print path }' "$gb_dir/shipped" - | files_only | add_listed
 }
 
-# Takes all files into the throw-away index. Sets head, branch, base and time; and gb_finder, which still lists special
-# files to the file of that name.
-# $1 - base: HEAD, or a revision of this repository
-# $2 - 1 to go on without unreadable files
-# $3 - prepared head, may be empty
-# $4 - baseline; empty when nothing was shipped beside the head
+# Takes all files into the throw-away index. Sets head, branch, base_commit and time; and gb_finder, which still lists
+# special files to the file of that name.
 take_files() {
 	find_head
-	base=$head
-	test "$1" = HEAD || base=$(git rev-parse -q --verify "$1^{commit}" || :)
+	base_commit=$head
+	test "$base" = HEAD || base_commit=$(git rev-parse -q --verify "$base^{commit}" || :)
 	quarantine
 	# No commit yet.
 	test -n "$head" || head=$(empty_commit)
-	case $1,$base in
-	HEAD,*) base=$head ;;
-	*,) base=$(empty_base "$1") || die 84 "no commit '$1' in the guest" ;;
+	case $base,$base_commit in
+	HEAD,*) base_commit=$head ;;
+	*,) base_commit=$(empty_base "$base") || die 84 "no commit '$base' in the guest" ;;
 	esac
-	add_everything "$2"
-	add_shipped "$3" "$4"
+	add_everything
+	add_shipped
 }
 
 # Makes the snapshot of what the throw-away index holds. Sets tree and commit.
@@ -598,7 +592,7 @@ find_pointers() {
 		{ first = 0 }
 		NF == 3 && $2 == "blob" && length($1) >= 40 { oid = $1; first = 1 }' >"$gb_dir/pointers"
 	test -s "$gb_dir/pointers" || return 0
-	plain_git diff-index --cached --raw --no-abbrev --no-renames --diff-filter=AMT "$base" -- |
+	plain_git diff-index --cached --raw --no-abbrev --no-renames --diff-filter=AMT "$base_commit" -- |
 		awk 'NR == FNR { pointers[$0]; next } $4 in pointers { print substr($0, index($0, "\t") + 1) }' \
 			"$gb_dir/pointers" - | while IFS= read -r gb_line
 	do

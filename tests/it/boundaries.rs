@@ -197,5 +197,5 @@ fn the_temporary_folder_of_a_script_goes_however_it_ends() {
     let (end, _) = end.split_once("\n}\n").unwrap();
     assert!(end.contains("rm -rf -- \"$gb_dir\""), "{end}");
     let export = include_str!("../../src/guest/export.sh");
-    assert!(export.contains("main() {\n\tbegin \"$1\"\n\tlease\n"), "an export begins with the traps and the lease");
+    assert!(export.contains("main() {\n\tbegin\n\tlease\n"), "an export begins with the traps and the lease");
 }

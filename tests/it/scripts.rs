@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::support::script::{script, sources};
 use crate::support::{Fingerprint, fingerprint, path_with};
 
 const SHELLS: [&[&str]; 3] = [&["dash"], &["bash", "--posix"], &["busybox", "ash"]];
@@ -128,11 +129,16 @@ impl Place {
     }
 
     fn export(&self, shell: &[&str], base: &str, payload: &str) -> Exported {
-        let path = self.path("w");
-        let script = export_script(&[path.to_str().unwrap(), base, payload, "", "", "", ""]);
+        let script = self.export_script(&[("base", base), ("payload", payload)]);
         let output = self.run(shell, &[], &script, b"");
         assert!(output.status.success(), "{shell:?}: {}", String::from_utf8_lossy(&output.stderr));
         Exported::parse(&output.stdout)
+    }
+
+    /// An export of this place's workspace.
+    fn export_script(&self, args: &[(&str, &str)]) -> Vec<u8> {
+        let path = self.path("w");
+        export_script(&[&[("workspace", path.to_str().unwrap())], args].concat())
     }
 
     fn no_leftovers(&self) {
@@ -220,25 +226,8 @@ fn records(mut bytes: &[u8]) -> (Vec<Vec<u8>>, &[u8]) {
     }
 }
 
-fn sources(parts: &[&str]) -> Vec<u8> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/guest");
-    parts.iter().flat_map(|part| fs::read(folder.join(part)).unwrap()).collect()
-}
-
-/// Puts a script together as src/guest/script.rs does.
-fn script(parts: &[&str], args: &[&str]) -> Vec<u8> {
-    let mut text = b"{\n".to_vec();
-    text.extend(sources(parts));
-    text.extend(format!("main '{NONCE}'").bytes());
-    for arg in args {
-        text.extend(format!(" '{}'", arg.replace('\'', r"'\''")).bytes());
-    }
-    text.extend(b"\n}");
-    text
-}
-
-fn export_script(args: &[&str]) -> Vec<u8> {
-    script(&["prelude.sh", "snapshot.sh", "export.sh"], args)
+fn export_script(args: &[(&str, &str)]) -> Vec<u8> {
+    script(&["prelude.sh", "snapshot.sh", "export.sh"], NONCE, args, &[]).into_bytes()
 }
 
 #[test]
@@ -462,9 +451,9 @@ fn unreadable_files_are_named_and_stop_the_export_unless_told() {
         for name in ["secret", "announced", "closed"] {
             fs::set_permissions(place.file(name), fs::Permissions::from_mode(0o000)).unwrap();
         }
-        let path = place.path("w");
         let run = |ignore| {
-            let script = export_script(&[path.to_str().unwrap(), "HEAD", "nothing", ignore, "", "", ""]);
+            let script =
+                place.export_script(&[("base", "HEAD"), ("payload", "nothing"), ("ignore_unreadable", ignore)]);
             place.run(shell, &unprivileged(), &script, b"")
         };
         let output = run("");
@@ -489,9 +478,9 @@ fn an_unreadable_file_in_a_nested_repository_takes_no_other_with_it() {
     for shell in SHELLS {
         let place = Place::worked_in();
         fs::write(place.path("home/.gitconfig"), "[safe]\n\tdirectory = *\n").unwrap();
-        let path = place.path("w");
         let run = |ignore| {
-            let script = export_script(&[path.to_str().unwrap(), "HEAD", "nothing", ignore, "", "", ""]);
+            let script =
+                place.export_script(&[("base", "HEAD"), ("payload", "nothing"), ("ignore_unreadable", ignore)]);
             place.run(shell, &unprivileged(), &script, b"")
         };
         for folder in ["nested", "nested/deep"] {
@@ -588,7 +577,12 @@ fn a_guest_that_cannot_do_it_says_why() {
     for shell in SHELLS {
         let before = place.fingerprint();
         for (path, base, code) in cases {
-            let output = place.run(shell, &[], &export_script(&[path, base, "patch", "", "", "", ""]), b"");
+            let output = place.run(
+                shell,
+                &[],
+                &export_script(&[("workspace", path), ("base", base), ("payload", "patch")]),
+                b"",
+            );
             assert_eq!(output.status.code(), Some(code), "{shell:?} {path} {base}");
             assert!(output.stdout.is_empty() && !output.stderr.is_empty());
         }
@@ -606,8 +600,7 @@ fn a_held_lock_and_a_temporary_folder_that_is_missing_change_nothing() {
         place.export(shell, "HEAD", "patch");
         place.untouched_since(&before);
         fs::remove_dir(place.path("tmp")).unwrap();
-        let path = place.path("w");
-        let script = export_script(&[path.to_str().unwrap(), "HEAD", "patch", "", "", "", ""]);
+        let script = place.export_script(&[("base", "HEAD"), ("payload", "patch")]);
         assert_eq!(place.run(shell, &[], &script, b"").status.code(), Some(86), "{shell:?}");
         place.untouched_since(&before);
     }
@@ -616,11 +609,11 @@ fn a_held_lock_and_a_temporary_folder_that_is_missing_change_nothing() {
 #[test]
 fn a_script_that_is_cut_anywhere_runs_nothing() {
     let place = Place::worked_in();
-    let path = place.path("w");
-    let script = export_script(&[path.to_str().unwrap(), "HEAD", "patch", "", "", "", ""]);
+    let script = place.export_script(&[("base", "HEAD"), ("payload", "patch")]);
     let before = place.fingerprint();
-    // Every place in the last lines, where a shorter call would still be a call; a sample of the rest.
-    let cuts = (0..script.len()).step_by(257).chain(script.len() - 200..script.len());
+    // Every place in the arguments and the last lines, where a shorter call would still be a call; a sample of the rest.
+    let arguments = script.windows(7).rposition(|window| window == b"\nnonce=").unwrap();
+    let cuts = (0..script.len()).step_by(257).chain(arguments.min(script.len() - 200)..script.len());
     for cut in cuts {
         let shell = SHELLS[cut % SHELLS.len()];
         let output = place.run(shell, &[], &script[..cut], b"");
@@ -641,8 +634,7 @@ enum Cut {
 #[test]
 fn a_connection_that_goes_at_any_moment_leaves_nothing_behind() {
     let place = Place::worked_in();
-    let path = place.path("w");
-    let script = export_script(&[path.to_str().unwrap(), "HEAD", "bundle", "", "", "", ""]);
+    let script = place.export_script(&[("base", "HEAD"), ("payload", "bundle")]);
     let before = place.fingerprint();
     let cuts = [Cut::Stdin, Cut::Signal("TERM"), Cut::Signal("HUP"), Cut::Signal("INT"), Cut::Signal("PIPE")];
     let mut stuck = 0;
@@ -940,10 +932,16 @@ fn odd_names_come_through() {
     }
 }
 
-/// What the host would ship from `w`: the words after the path, and the pack.
+/// What the host would ship from `w`: the arguments of prepare, but for the workspace; and the pack.
 struct Shipped {
-    words: Vec<String>,
+    args: Vec<(&'static str, String)>,
     pack: Vec<u8>,
+}
+
+impl Shipped {
+    fn arg(&self, name: &str) -> &str {
+        &self.args.iter().find(|(given, _)| *given == name).unwrap().1
+    }
 }
 
 impl Place {
@@ -969,14 +967,23 @@ impl Place {
         let output = self.command("sh").current_dir(self.path("ship")).args(["-c", text]).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let unborn = if unborn { "1" } else { "" };
-        let words = [branch, &head, unborn, &baseline, format, "Host User", "host@example.org", &shallow];
-        Shipped { words: words.map(str::to_owned).to_vec(), pack: output.stdout }
+        let args = [
+            ("branch", branch),
+            ("head", &head),
+            ("unborn", unborn),
+            ("baseline", &baseline),
+            ("object_format", format),
+            ("user_name", "Host User"),
+            ("user_email", "host@example.org"),
+            ("shallow", &shallow),
+        ];
+        Shipped { args: args.map(|(name, value)| (name, value.to_owned())).to_vec(), pack: output.stdout }
     }
 
     fn prepare_script(&self, path: &str, shipped: &Shipped) -> Vec<u8> {
-        let mut words = vec![path];
-        words.extend(shipped.words.iter().map(String::as_str));
-        script(&["prelude.sh", "prepare.sh"], &words)
+        let mut args = vec![("workspace", path)];
+        args.extend(shipped.args.iter().map(|(name, value)| (*name, value.as_str())));
+        script(&["prelude.sh", "prepare.sh"], NONCE, &args, &[]).into_bytes()
     }
 }
 
@@ -1002,7 +1009,7 @@ fn a_prepared_workspace_is_what_was_shipped() {
         assert_eq!(said, expected, "{shell:?}");
         let workspace = "home/deep/er/work space";
         assert_eq!(place.git_in(workspace, &["symbolic-ref", "HEAD"]), "refs/heads/work");
-        assert_eq!(place.git_in(workspace, &["rev-parse", "HEAD"]), shipped.words[1]);
+        assert_eq!(place.git_in(workspace, &["rev-parse", "HEAD"]), shipped.arg("head"));
         assert_eq!(place.git_in(workspace, &["rev-list", "--count", "HEAD"]), "2");
         let status = place.git_in(workspace, &["status", "--porcelain"]);
         assert_eq!(status, " M a\n D c\n M d/e\n M link", "{shell:?}");
@@ -1017,10 +1024,16 @@ fn a_prepared_workspace_is_what_was_shipped() {
         place.git_in(workspace, &["fsck", "--strict"]);
         place.no_leftovers();
         // Nothing was done there yet, so the snapshot is the baseline.
-        let baseline = format!("{}^{{tree}}", shipped.words[3]);
-        let words = [at.to_str().unwrap(), "HEAD", "patch", "", &shipped.words[1], &shipped.words[3], ""];
+        let baseline = format!("{}^{{tree}}", shipped.arg("baseline"));
+        let args = [
+            ("workspace", at.to_str().unwrap()),
+            ("base", "HEAD"),
+            ("payload", "patch"),
+            ("prepared", shipped.arg("head")),
+            ("baseline", shipped.arg("baseline")),
+        ];
         let before = fingerprint(&at);
-        let exported = Exported::parse(&place.run(shell, &[], &export_script(&words), b"").stdout);
+        let exported = Exported::parse(&place.run(shell, &[], &export_script(&args), b"").stdout);
         before.assert_same(&fingerprint(&at));
         assert_eq!(exported.header["tree"], place.git_in("ship", &["rev-parse", &baseline]), "{shell:?}");
         assert_eq!(exported.header["since"], "0");
@@ -1121,7 +1134,7 @@ fn a_workspace_of_another_user_needs_that_users_trust_and_then_works_read_only()
     for shell in SHELLS {
         let place = Place::worked_in();
         let path = place.path("w");
-        let script = export_script(&[path.to_str().unwrap(), "HEAD", "patch", "", "", "", ""]);
+        let script = place.export_script(&[("base", "HEAD"), ("payload", "patch")]);
         let before = place.fingerprint();
         let output = place.run(shell, &unprivileged(), &script, b"");
         assert_eq!(output.status.code(), Some(99), "{shell:?}");
@@ -1139,8 +1152,7 @@ fn a_workspace_of_another_user_needs_that_users_trust_and_then_works_read_only()
 fn a_guest_without_git_or_with_an_old_one_is_told() {
     for shell in SHELLS {
         let place = Place::worked_in();
-        let path = place.path("w");
-        let script = export_script(&[path.to_str().unwrap(), "HEAD", "patch", "", "", "", ""]);
+        let script = place.export_script(&[("base", "HEAD"), ("payload", "patch")]);
         place.sh(
             "mkdir ../bin; for tool in mkdir rm find sleep kill dd cat; do ln -s $(command -v $tool) ../bin/; done",
         );
@@ -1171,9 +1183,8 @@ fn a_full_disk_is_said_to_be_one_and_changes_nothing() {
         return;
     }
     let before = place.fingerprint();
-    let path = place.path("w");
-    let script = export_script(&[path.to_str().unwrap(), "HEAD", "patch", "", "", "", ""]);
-    let shipped = Shipped { words: ["", "", "", "", "sha1", "", "", ""].map(str::to_owned).to_vec(), pack: Vec::new() };
+    let script = place.export_script(&[("base", "HEAD"), ("payload", "patch")]);
+    let shipped = Shipped { args: vec![("object_format", "sha1".to_owned())], pack: Vec::new() };
     let mut ended = Vec::new();
     for shell in SHELLS {
         ended.push(place.run(shell, &[], &script, b""));
@@ -1208,8 +1219,7 @@ fn files_that_change_while_they_are_read_are_taken_whole() {
         ]);
         let mut writer = writer.spawn().unwrap();
         for _ in 0..5 {
-            let path = place.path("w");
-            let script = export_script(&[path.to_str().unwrap(), "HEAD", "patch", "", "", "", ""]);
+            let script = place.export_script(&[("base", "HEAD"), ("payload", "patch")]);
             let output = place.run(shell, &[], &script, b"");
             let said = String::from_utf8_lossy(&output.stderr).into_owned();
             assert!(matches!(output.status.code(), Some(0 | 89)), "{shell:?}: {:?} {said}", output.status);
@@ -1242,7 +1252,8 @@ fn a_fifo_in_place_of_a_file_is_named_and_the_file_is_gone() {
 fn the_scripts_are_clean_under_shellcheck() {
     let place = Place::new();
     for parts in [&["prelude.sh", "snapshot.sh", "export.sh"][..], &["prelude.sh", "prepare.sh"]] {
-        fs::write(place.path("script"), script(parts, &[])).unwrap();
+        let words: &[&str] = if parts.contains(&"export.sh") { &["a pathspec"] } else { &[] };
+        fs::write(place.path("script"), script(parts, NONCE, &[], words)).unwrap();
         let mut shellcheck = place.command("shellcheck");
         shellcheck.args(["-s", "sh"]).arg(place.path("script"));
         let output = shellcheck.output().expect("shellcheck is installed");
@@ -1252,7 +1263,7 @@ fn the_scripts_are_clean_under_shellcheck() {
 
 #[test]
 fn every_object_of_an_export_is_made_in_the_quarantine() {
-    let text = String::from_utf8(sources(&["snapshot.sh", "export.sh"])).unwrap();
+    let text = sources(&["snapshot.sh", "export.sh"]);
     assert!(text.contains("GIT_INDEX_FILE=$gb_dir/index GIT_OBJECT_DIRECTORY=$gb_dir/objects"));
     let makes = [" add -A", "update-index --add", "hash-object", "index-pack", "unpack-objects", "commit-tree"];
     for line in text.lines().filter(|line| !line.trim_start().starts_with('#')) {
@@ -1262,6 +1273,6 @@ fn every_object_of_an_export_is_made_in_the_quarantine() {
         }
     }
     assert!(!text.contains("git add ."), "what is not seen here cannot be judged");
-    let prelude = String::from_utf8(sources(&["prelude.sh"])).unwrap();
+    let prelude = sources(&["prelude.sh"]);
     assert!(prelude.contains("trap 'gb_end $?' EXIT") && prelude.contains("rm -rf -- \"$gb_dir\""));
 }

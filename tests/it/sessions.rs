@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
+use crate::support::script::{script, sources};
 use crate::support::write_program;
 
 const SHELLS: [&str; 3] = ["dash", "bash", "busybox"];
@@ -92,10 +93,10 @@ impl Guest {
         command
     }
 
-    fn begin(&self, verb: &str, args: &[&str]) -> Running {
+    fn begin(&self, verb: &str, args: &[(&str, &str)], words: &[&str]) -> Running {
         let nonce = format!("{:032x}", rand());
         let script = self.path(&format!("script-{nonce}"));
-        fs::write(&script, script_text(verb, &nonce, args)).unwrap();
+        fs::write(&script, script_text(verb, &nonce, args, words)).unwrap();
         let mut command = self.command(&self.path("bin/sh"));
         // Its own group, as an SSH server gives each command; a script ends the group it is in.
         command.arg(script).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
@@ -104,8 +105,25 @@ impl Guest {
     }
 
     /// Runs a script to its end with stdin held open, as the host does.
-    fn run(&self, verb: &str, args: &[&str]) -> Answer {
-        self.begin(verb, args).end()
+    fn run(&self, verb: &str, args: &[(&str, &str)]) -> Answer {
+        self.begin(verb, args, &[]).end()
+    }
+
+    fn stop(&self, name: &str, signal: &str, grace: &str) -> Answer {
+        self.run("stop", &[("name", name), ("signal", signal), ("grace", grace)])
+    }
+
+    fn wait(&self, name: &str, timeout: &str) -> Answer {
+        self.run("wait", &[("name", name), ("timeout", timeout)])
+    }
+
+    fn remove(&self, name: &str) -> Answer {
+        self.run("remove", &[("name", name)])
+    }
+
+    /// Shows logs to their present end.
+    fn logs(&self, name: &str, out_from: &str, err_from: &str) -> Answer {
+        self.run("logs", &[("name", name), ("out_from", out_from), ("err_from", err_from)])
     }
 
     fn start(&self, name: &str, command: &[&str]) -> Answer {
@@ -116,13 +134,15 @@ impl Guest {
     fn start_with(&self, name: &str, options: &[&str], env: &[&str], command: &[&str]) -> Answer {
         let flag = |name| if options.contains(&name) { "1" } else { "" };
         let piped = if options.contains(&"closed") { "" } else { "1" };
-        let count = env.len().to_string();
-        let mut args = vec![name, ".", "", piped, flag("replace")];
-        let runner = runner_text();
-        args.extend([runner.as_str(), &count]);
-        args.extend(env);
-        args.extend(command);
-        self.run("start", &args)
+        let args = [
+            ("name", name),
+            ("workspace", "."),
+            ("piped", piped),
+            ("replace", flag("replace")),
+            ("runner", &runner_text()),
+            ("variables", &env.len().to_string()),
+        ];
+        self.begin("start", &args, &[env, command].concat()).end()
     }
 
     fn started(&self, name: &str, command: &[&str]) {
@@ -138,17 +158,19 @@ impl Guest {
     /// Sends all but the word that lets it go.
     fn begin_send(&self, name: &str, message: &[u8], options: Send) -> Running {
         let (length, sum) = (message.len().to_string(), cksum(message));
-        let (session, fifo) = if name.starts_with('/') { ("", name) } else { (name, "") };
+        let to = if name.starts_with('/') { "fifo_path" } else { "name" };
         let timeout = options.timeout.to_string();
         let eof = if options.eof { "1" } else { "" };
-        let mut running = self.begin("send", &[session, fifo, &length, &sum, &timeout, eof, options.key]);
+        let args =
+            [(to, name), ("length", &length), ("sum", &sum), ("timeout", &timeout), ("eof", eof), ("key", options.key)];
+        let mut running = self.begin("send", &args, &[]);
         // A script that refuses does not read it.
         let _ = running.stdin.as_mut().unwrap().write_all(message);
         running
     }
 
     fn listed(&self) -> Vec<BTreeMap<String, String>> {
-        let answer = self.run("list", &[""]);
+        let answer = self.run("list", &[]);
         assert_eq!(answer.code, 0, "{answer:?}");
         let mut sessions = Vec::<BTreeMap<String, String>>::new();
         for field in
@@ -251,17 +273,9 @@ impl Answer {
     }
 }
 
-fn sources(parts: &[&str]) -> String {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/guest");
-    parts.iter().map(|part| fs::read_to_string(folder.join(part)).unwrap()).collect()
-}
-
-/// Puts a script together as src/guest/script.rs does.
-fn script_text(verb: &str, nonce: &str, args: &[&str]) -> String {
+fn script_text(verb: &str, nonce: &str, args: &[(&str, &str)], words: &[&str]) -> String {
     let verb = format!("session/{verb}.sh");
-    let parts = sources(&["prelude.sh", "session/process.sh", "session/common.sh", &verb]);
-    let args: String = args.iter().map(|arg| format!(" '{}'", arg.replace('\'', r"'\''"))).collect();
-    format!("{{\n{parts}main '{nonce}'{args}\n}}")
+    script(&["prelude.sh", "session/process.sh", "session/common.sh", &verb], nonce, args, words)
 }
 
 fn runner_text() -> String {
@@ -322,13 +336,13 @@ fn a_session_outlives_its_connection_and_its_status_is_kept() {
         let listed = &guest.listed()[0];
         assert_eq!((listed["state"].as_str(), listed["stdin"].as_str()), ("running", "open"), "{shell}");
         assert_eq!(guest.send("s", b"word\n", SEND).value("bytes"), "5");
-        let ended = guest.run("wait", &["s", "20"]);
+        let ended = guest.wait("s", "20");
         assert_eq!((ended.value("state"), ended.value("status")), ("exited", "7"), "{shell}: {ended:?}");
         assert_eq!(guest.log("s"), "got word\n");
         assert_eq!(fs::read_to_string(guest.session("s").join("stderr.log")).unwrap(), "complaint\n");
         let listed = &guest.listed()[0];
         assert_eq!((listed["state"].as_str(), listed["status"].as_str(), listed["out"].as_str()), ("exited", "7", "9"));
-        assert_eq!(guest.run("remove", &["s"]).code, 0);
+        assert_eq!(guest.remove("s").code, 0);
         assert!(!guest.session("s").exists() && guest.listed().is_empty());
         guest.no_leftovers();
     }
@@ -339,13 +353,15 @@ fn arguments_variables_and_the_umask_arrive_as_they_are() {
     for shell in SHELLS {
         let guest = Guest::new(shell);
         let odd = "it's $(odd) `x` \\ \"q\"\n\ttab -- é";
-        let print = "umask; for a in \"$V\" \"$@\"; do printf '<%s>' \"$a\"; done; printf '%s' \"${LC_ALL-none} ${GIT_DIR-none}\"";
+        let print = "umask; for a in \"$V\" \"$@\"; do printf '<%s>' \"$a\"; done; printf '%s' \"${LC_ALL-none} ${GIT_DIR-none} $name$variables$nonce$gb_own\"";
         let variable = format!("V={odd}");
-        let answer = guest.start_with("s", &[], &[&variable], &["sh", "-c", print, "sh", odd, "", "-n", "*"]);
+        // Those of the script's own may not get in their way, nor they in the script's.
+        let variables = [&variable, "name=no/such", "variables=99", "nonce=n", "runner=r", "gb_own=g"];
+        let answer = guest.start_with("s", &[], &variables, &["sh", "-c", print, "sh", odd, "", "-n", "*"]);
         assert_eq!(answer.code, 0, "{answer:?}");
         eventually("the session ends", || guest.session("s").join("exit").exists());
         let umask = String::from_utf8(Command::new("sh").args(["-c", "umask"]).output().unwrap().stdout).unwrap();
-        assert_eq!(guest.log("s"), format!("{umask}<{odd}><{odd}><><-n><*>none none"), "{shell}");
+        assert_eq!(guest.log("s"), format!("{umask}<{odd}><{odd}><><-n><*>none none no/such99ng"), "{shell}");
         let folder = guest.session("s");
         for entry in fs::read_dir(&folder).unwrap() {
             let entry = entry.unwrap();
@@ -362,11 +378,11 @@ fn a_name_in_use_is_refused_and_one_that_ended_is_replaced_when_told() {
         guest.started("s", &["cat"]);
         guest.start("s", &["cat"]).refused(91, "session 's' runs already");
         guest.start_with("s", &["replace"], &[], &["cat"]).refused(91, "session 's' runs already");
-        guest.run("remove", &["s"]).refused(95, "session 's' is running");
+        guest.remove("s").refused(95, "session 's' is running");
         assert_eq!(guest.send("s", b"still here\n", SEND).code, 0);
-        let stopped = guest.run("stop", &["s", "TERM", "5"]);
+        let stopped = guest.stop("s", "TERM", "5");
         assert_eq!((stopped.value("state"), stopped.value("status")), ("exited", "143"), "{shell}: {stopped:?}");
-        assert_eq!(guest.run("stop", &["s", "TERM", "5"]).value("was"), "ended");
+        assert_eq!(guest.stop("s", "TERM", "5").value("was"), "ended");
         guest.start("s", &["cat"]).refused(93, "it has ended");
         assert_eq!(guest.log("s"), "still here\n");
         // What cannot start leaves what was there.
@@ -376,7 +392,7 @@ fn a_name_in_use_is_refused_and_one_that_ended_is_replaced_when_told() {
         assert_eq!(guest.log("s"), "still here\n");
         assert_eq!(guest.start_with("s", &["replace"], &[], &["cat"]).code, 0);
         assert_eq!(guest.log("s"), "");
-        guest.run("logs", &["nowhere", "0", "0", "", "", ""]).refused(94, "no session 'nowhere'");
+        guest.logs("nowhere", "0", "0").refused(94, "no session 'nowhere'");
         guest.no_leftovers();
     }
 }
@@ -391,10 +407,14 @@ fn a_command_that_cannot_start_is_an_error_at_once() {
         answer.refused(92, "the command cannot start: ");
         assert!(answer.stderr.contains("bad: "), "{shell}: {answer:?}");
         assert!(!guest.session("s").exists() && guest.listed().is_empty());
-        let mut args = vec!["s", "no/such/folder", "", "1", ""];
-        let runner = runner_text();
-        args.extend([runner.as_str(), "0", "cat"]);
-        guest.run("start", &args).refused(83, "no folder './no/such/folder' to start in");
+        let args = [
+            ("name", "s"),
+            ("workspace", "no/such/folder"),
+            ("piped", "1"),
+            ("runner", &runner_text()),
+            ("variables", "0"),
+        ];
+        guest.begin("start", &args, &["cat"]).end().refused(83, "no folder './no/such/folder' to start in");
         guest.no_leftovers();
     }
 }
@@ -422,7 +442,7 @@ fn a_guest_may_lack_the_tools() {
             if grouped {
                 assert!(processes_in_group(&pid) >= 3, "{shell} {means}");
             }
-            assert_eq!(guest.run("stop", &["s", "TERM", "5"]).value("status"), "143", "{shell} {means}");
+            assert_eq!(guest.stop("s", "TERM", "5").value("status"), "143", "{shell} {means}");
             assert_eq!(processes_in_group(&pid), 0, "{shell} {means}");
             guest.no_leftovers();
         }
@@ -430,7 +450,7 @@ fn a_guest_may_lack_the_tools() {
         fs::remove_file(guest.path("bin/setsid")).unwrap();
         symlink(which::which("busybox").unwrap(), guest.path("bin/setsid")).unwrap();
         assert_eq!(guest.start("s", &["cat"]).value("means"), "plain-setsid", "{shell}");
-        assert_eq!(guest.run("stop", &["s", "TERM", "5"]).value("status"), "143", "{shell}");
+        assert_eq!(guest.stop("s", "TERM", "5").value("status"), "143", "{shell}");
     });
 }
 
@@ -440,11 +460,11 @@ fn stop_reaches_what_ignores_it_and_what_is_held_up() {
         let guest = Guest::new(shell);
         guest.started("deaf", &["sh", "-c", "trap '' TERM; echo deaf; while :; do sleep 0.1; done"]);
         eventually("output", || guest.log("deaf") == "deaf\n");
-        let stopped = guest.run("stop", &["deaf", "TERM", "1"]);
+        let stopped = guest.stop("deaf", "TERM", "1");
         assert_eq!((stopped.value("status"), stopped.value("killed")), ("137", "1"), "{shell}");
         guest.started("held", &["cat"]);
         signal("STOP", &guest.listed()[1]["pid"]);
-        let stopped = guest.run("stop", &["held", "INT", "5"]);
+        let stopped = guest.stop("held", "INT", "5");
         assert_eq!((stopped.value("status"), stopped.value("killed")), ("130", ""), "{shell}");
     }
 }
@@ -458,9 +478,9 @@ fn a_session_that_cannot_be_stopped_is_said_to_live_and_nothing_is_claimed_to_be
         let runner = runner.split(' ').next().unwrap();
         // It can neither take note of the end nor go away.
         signal("STOP", runner);
-        guest.run("stop", &["s", "TERM", "1"]).refused(80, "session 's' is alive after KILL");
+        guest.stop("s", "TERM", "1").refused(80, "session 's' is alive after KILL");
         signal("CONT", runner);
-        assert_eq!(guest.run("wait", &["s", "20"]).value("status"), "143", "{shell}");
+        assert_eq!(guest.wait("s", "20").value("status"), "143", "{shell}");
         guest.no_leftovers();
     });
 }
@@ -478,7 +498,7 @@ fn after_a_reboot_a_session_is_gone() {
         }
         assert_eq!(guest.listed()[0]["state"], "gone", "{shell}");
         guest.send("s", b"word\n", SEND).refused(91, "session 's' does not run any more");
-        assert_eq!(guest.run("wait", &["s", ""]).value("state"), "gone");
+        assert_eq!(guest.wait("s", "").value("state"), "gone");
         assert_eq!(guest.start_with("s", &["replace"], &[], &["cat"]).code, 0, "{shell}");
     }
 }
@@ -492,14 +512,14 @@ fn a_send_that_cannot_be_says_why() {
         guest.send("s", b"x\n", SEND).refused(91, "session 's' was started without a stdin");
         guest.started("t", &["cat"]);
         assert_eq!(guest.send("t", b"last\n", Send { eof: true, ..SEND }).code, 0);
-        assert_eq!(guest.run("wait", &["t", "20"]).value("status"), "0");
+        assert_eq!(guest.wait("t", "20").value("status"), "0");
         assert_eq!(guest.log("t"), "last\n");
         guest.send("t", b"x\n", SEND).refused(91, "session 't' does not run any more");
         guest.started("u", &["sh", "-c", "cat; sleep 1000"]);
         assert_eq!(guest.send("u", b"", Send { eof: true, ..SEND }).code, 0);
         guest.send("u", b"x\n", SEND).refused(91, "the stdin of session 'u' is closed");
         assert_eq!(guest.listed()[2]["stdin"], "closed");
-        let mut damaged = guest.begin("send", &["s", "", "2", "1", "5", "", ""]);
+        let mut damaged = guest.begin("send", &[("name", "s"), ("length", "2"), ("sum", "1"), ("timeout", "5")], &[]);
         assert!(damaged.stdin.as_mut().unwrap().write_all(b"x\n").is_ok());
         damaged.end().refused(91, "");
         guest.no_leftovers();
@@ -532,7 +552,8 @@ fn a_send_that_is_cut_delivers_nothing_or_all() {
         let message = vec![b'x'; 9_000];
         for cut in [0, 1, 4_096, 8_999] {
             let length = message.len().to_string();
-            let mut running = guest.begin("send", &["s", "", &length, &cksum(&message), "20", "", ""]);
+            let args = [("name", "s"), ("length", &length), ("sum", &cksum(&message)), ("timeout", "20")];
+            let mut running = guest.begin("send", &args, &[]);
             running.stdin.as_mut().unwrap().write_all(&message[..cut]).unwrap();
             running.cut().end().refused(91, "the message did not arrive whole");
         }
@@ -717,17 +738,17 @@ fn logs_are_followed_to_the_end_and_resumed_at_any_byte() {
             "for i in 1 2 3 4; do printf '%s\\0\\377\\n' $i; echo e$i >&2; sleep 0.1; done; yes x | head -n 400000";
         symlink(which::which("yes").unwrap(), guest.path("bin/yes")).unwrap();
         guest.started("s", &["sh", "-c", program]);
-        let answer = guest.run("logs", &["s", "0", "0", "1", "", ""]);
+        let answer = guest.run("logs", &[("name", "s"), ("out_from", "0"), ("err_from", "0"), ("follow", "1")]);
         let (out, err, state) = chunks(&answer.rest);
         assert_eq!((out.len(), &err[..], state.as_str()), (800_016, &b"e1\ne2\ne3\ne4\n"[..], "exited"), "{shell}");
         assert!(out.starts_with(b"1\0\xff\n2\0\xff\n") && out.ends_with(b"x\nx\n"));
         for from in [0, 1, 65_535, 65_536, 700_001, 800_016] {
-            let answer = guest.run("logs", &["s", &from.to_string(), "none", "", "", ""]);
+            let answer = guest.logs("s", &from.to_string(), "none");
             assert_eq!(answer.value("out"), from.to_string());
             assert!(chunks(&answer.rest).0 == out[from..] && chunks(&answer.rest).1.is_empty(), "{shell} from {from}");
         }
-        assert!(chunks(&guest.run("logs", &["s", "now", "now", "", "", ""]).rest).0.is_empty());
-        guest.run("logs", &["s", "800017", "0", "", "", ""]).refused(91, "has only 800016 bytes");
+        assert!(chunks(&guest.logs("s", "now", "now").rest).0.is_empty());
+        guest.logs("s", "800017", "0").refused(91, "has only 800016 bytes");
         guest.no_leftovers();
     }
 }
@@ -737,7 +758,10 @@ fn one_is_attached_at_a_time_until_the_connection_goes() {
     side_by_side(&[("dash", &[][..]), ("bash", &[]), ("busybox", &[]), ("dash", &["flock"])], |(shell, lacks)| {
         let guest = Guest::without(shell, lacks);
         guest.started("s", &["cat"]);
-        let attach = |who, steal| guest.begin("logs", &["s", "now", "now", "1", who, steal]);
+        let attach = |who, steal| {
+            let from = [("name", "s"), ("out_from", "now"), ("err_from", "now"), ("follow", "1")];
+            guest.begin("logs", &[&from[..], &[("who", who), ("steal", steal)]].concat(), &[])
+        };
         let is_attached = |who: &str| {
             let listed = guest.listed().remove(0);
             listed.get("attached").is_some_and(|attached| attached.starts_with(&format!("{who} since ")))
@@ -797,7 +821,7 @@ fn a_full_disk_in_the_guest_refuses_and_writes_nothing() {
 fn the_scripts_are_clean_under_shellcheck() {
     let folder = TempDir::new().unwrap();
     let verbs = ["../check", "start", "list", "logs", "wait", "stop", "remove", "send"];
-    let texts = verbs.map(|verb| script_text(verb, "n", &[])).into_iter().chain([runner_text()]);
+    let texts = verbs.map(|verb| script_text(verb, "n", &[], &[])).into_iter().chain([runner_text()]);
     for (number, text) in texts.enumerate() {
         let path = folder.path().join(format!("{number}.sh"));
         fs::write(&path, format!("# shellcheck disable=SC2034,SC2119,SC2120\n{text}\n")).unwrap();

@@ -83,20 +83,20 @@ lock() {
 		done
 	else
 		gb_lock=$1.by
-		record "$gb_lock.$gb_nonce" "$$"
-		until ln -- "$gb_lock.$gb_nonce" "$gb_lock" 2>/dev/null
+		record "$gb_lock.$nonce" "$$"
+		until ln -- "$gb_lock.$nonce" "$gb_lock" 2>/dev/null
 		do
 			# Only one can make the folder, so only one takes the lock of the dead away, and no other's.
 			alive "$gb_lock" || test -z "$gb_pid" || ! mkdir -- "$gb_lock.$gb_pid.$gb_was" 2>/dev/null ||
 				rm -f -- "$gb_lock"
 			if past "$2"
 			then
-				rm -f -- "$gb_lock.$gb_nonce"
+				rm -f -- "$gb_lock.$nonce"
 				return 1
 			fi
 			nap 0.2
 		done
-		rm -f -- "$gb_lock.$gb_nonce"
+		rm -f -- "$gb_lock.$nonce"
 	fi
 }
 
@@ -118,10 +118,10 @@ take_over() {
 
 # Starts the answer.
 answer() {
-	printf 'git-banger 1 %s\n' "$gb_nonce"
+	printf 'git-banger 1 %s\n' "$nonce"
 }
 
 # Ends the answer.
 end_answer() {
-	printf '\ngit-banger end %s\n' "$gb_nonce"
+	printf '\ngit-banger end %s\n' "$nonce"
 }

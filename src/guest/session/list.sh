@@ -1,26 +1,25 @@
 # shellcheck shell=sh
 # Lists the sessions.
 #
-# $1 - nonce
-# $2 - the one to tell about; empty for all
+# name - the one to tell about; empty for all
 #
 # stdin: held open by the host as long as it wants the answer
 # stdout: a marker line with the nonce; 'now', the time; an empty line; 'key=value' records that end with NUL, each
 # session's beginning with its name, and an empty one; an end marker with the nonce
 main() {
-	enter "$1"
+	enter
 	lease
-	if test -n "$2"
+	if test -n "$name"
 	then
-		find_session "$2"
+		find_session "$name"
 	else
 		session ''
 	fi
 	answer
 	printf 'now %s\n\n' "$(date +%s)"
-	if test -n "$2"
+	if test -n "$name"
 	then
-		tell "$2"
+		tell "$name"
 	else
 		for gb_session in "$gb_sessions"/*
 		do

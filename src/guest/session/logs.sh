@@ -1,27 +1,25 @@
 # shellcheck shell=sh
 # Shows the logs of a session as they grow; attached, for one at a time.
 #
-# $1 - nonce
-# $2 - name
-# $3 - where to begin in stdout.log: an offset, 'now' for its end, or 'none' to leave it out
-# $4 - the same for stderr.log
-# $5 - 1 to follow them until the session ends, else empty
-# $6 - who attaches; empty to look on
-# $7 - 1 to take over from another who is attached, else empty
+# name - name of the session
+# out_from - where to begin in stdout.log: an offset, 'now' for its end, or 'none' to leave it out
+# err_from - the same for stderr.log
+# follow - 1 to follow them until the session ends, else empty
+# who - who attaches; empty to look on
+# steal - 1 to take over from another who is attached, else empty
 #
 # stdin: held open by the host as long as it wants the answer
 # stdout: a marker line with the nonce; 'out' and 'err', where it begins in the logs; an empty line; chunks, each as
 # 'out' or 'err', its length, a newline and its bytes; 'state' and 'status'; an empty line; an end marker with the nonce
 main() {
-	enter "$1"
+	enter
 	lease
-	find_session "$2"
-	follow=$5
-	test -z "$6" || attach "$2" "$6" "$7"
+	find_session "$name"
+	test -z "$who" || attach
 	sizes
-	begin_at "$3" "$gb_out" "the stdout of session '$2'"
+	begin_at "$out_from" "$gb_out" "the stdout of session '$name'"
 	out=$at
-	begin_at "$4" "$gb_err" "the stderr of session '$2'"
+	begin_at "$err_from" "$gb_err" "the stderr of session '$name'"
 	err=$at
 	exec 5<"$gb_session/stdout.log" 6<"$gb_session/stderr.log"
 	seek "$out" <&5
@@ -34,12 +32,12 @@ main() {
 		condition
 		sizes
 		moved=''
-		if test "$3" != none && test "$out" -lt "$gb_out"
+		if test "$out_from" != none && test "$out" -lt "$gb_out"
 		then
 			chunk out "$out" "$gb_out" <&5
 			out=$((out + length))
 		fi
-		if test "$4" != none && test "$err" -lt "$gb_err"
+		if test "$err_from" != none && test "$err" -lt "$gb_err"
 		then
 			chunk err "$err" "$gb_err" <&6
 			err=$((err + length))
@@ -85,23 +83,20 @@ chunk() {
 }
 
 # Takes the place of the one who is attached; it is free again when this script ends, however it ends.
-# $1 - session
-# $2 - who
-# $3 - 1 to take over
 attach() {
 	# A connection that was just cut may need a moment to be known as such.
 	if ! lock "$gb_session/attach.lock" "$(($(date +%s) + 2))"
 	then
-		test -n "$3" || {
+		test -n "$steal" || {
 			alive "$gb_session/attached" || gb_note='another'
-			die 96 "session '$1' is attached by $gb_note"
+			die 96 "session '$name' is attached by $gb_note"
 		}
 		dislodge
-		lock "$gb_session/attach.lock" "$(($(date +%s) + 5))" || die 96 "session '$1' is attached, and stays so"
+		lock "$gb_session/attach.lock" "$(($(date +%s) + 5))" || die 96 "session '$name' is attached, and stays so"
 	fi
 	gb_undo=detach
 	trap 'gb_end 97' USR1
-	record "$gb_session/attached" "$$" "$2${SSH_CLIENT:+ from ${SSH_CLIENT%% *}} since $(date '+%Y-%m-%d %H:%M:%S %z')"
+	record "$gb_session/attached" "$$" "$who${SSH_CLIENT:+ from ${SSH_CLIENT%% *}} since $(date '+%Y-%m-%d %H:%M:%S %z')"
 }
 
 detach() {

@@ -6,7 +6,7 @@ use std::io::{self, Read, Seek, Write};
 use std::sync::mpsc::{self, Receiver};
 
 use crate::error::{Error, Kind, Result};
-use crate::guest::{Guest, nonce, script};
+use crate::guest::{Guest, script};
 
 /// A message, complete and measured.
 #[derive(Debug)]
@@ -68,14 +68,18 @@ impl Guest {
             Target::Session(name) => (name, ""),
             Target::Fifo(path) => ("", path),
         };
-        let nonce = nonce()?;
-        let (length, sum, timeout) =
-            (message.length.to_string(), message.sum.to_string(), delivery.timeout.to_string());
-        let eof = if delivery.eof { "1" } else { "" };
-        let words: [&str; 8] = [&nonce, session, fifo, &length, &sum, &timeout, eof, delivery.key.unwrap_or_default()];
+        let args = script::SEND
+            .args()
+            .set("name", session)
+            .set("fifo_path", fifo)
+            .set("length", message.length.to_string())
+            .set("sum", message.sum.to_string())
+            .set("timeout", delivery.timeout.to_string())
+            .flag("eof", delivery.eof)
+            .set("key", delivery.key.unwrap_or_default());
         let (let_go, go) = mpsc::channel();
         let upload = Upload { message: message.file, go: Some(go) };
-        let running = self.connection.exec(script::SEND.call(&words.map(str::as_bytes), Some(Box::new(upload))))?;
+        let (running, nonce) = self.exec(&args, Some(Box::new(upload)))?;
         let gone = Cell::new(false);
         let answer = self.answer(running, &nonce, |stream| {
             // The guest has it whole. From here on, a connection that is lost leaves us in the dark.

@@ -1,22 +1,21 @@
 # shellcheck shell=sh
 # Writes a message into the stdin of a session, or into another FIFO: whole, or not at all.
 #
-# $1 - nonce
-# $2 - name of the session; empty for another FIFO
-# $3 - path of the FIFO; empty for a session
-# $4 - length of the message
-# $5 - its checksum, as cksum gives it
-# $6 - how many seconds it may take
-# $7 - 1 to close the session's stdin after it, else empty
-# $8 - key that a repeated message has in common; may be empty
+# name - name of the session; empty for another FIFO
+# fifo_path - path of the FIFO; empty for a session
+# length - length of the message
+# sum - its checksum, as cksum gives it
+# timeout - how many seconds it may take
+# eof - 1 to close the session's stdin after it, else empty
+# key - key that a repeated message has in common; may be empty
 #
 # stdin: the message; then, once the marker line has come, a line 'go'
 # stdout: a marker line with the nonce: all is ready, nothing was written; 'bytes', the length; 'again 1' when a message
 # with this key was delivered before; an empty line; an end marker with the nonce
 # exit codes: 91 - refused, nothing was written; 98 - some or all of it may have been written
 main() {
-	enter "$1"
-	name=$2 fifo=$3 length=$4 sum=$5 eof=$7 key=$8 again=''
+	enter
+	place='' again=''
 	aim
 	receive || die 91 "the message did not arrive whole"
 	answer
@@ -24,7 +23,7 @@ main() {
 	go=''
 	read -r go || :
 	test "$go" = go || die 91 "the host left"
-	limit=$(($(date +%s) + $6))
+	limit=$(($(date +%s) + timeout))
 	lock "$place/write.lock" "$limit" || {
 		test -z "$key" || test ! -e "$place/sent/$key.writing" || die 98 "a message with key '$key' is being written"
 		die 91 "other messages are being written"
@@ -48,11 +47,11 @@ aim() {
 		test -p "$fifo" || die 91 "session '$name' was started without a stdin"
 		test ! -e "$gb_session/eof" || die 91 "the stdin of session '$name' is closed"
 	else
-		test -z "${place-}" || return 0
+		test -z "$place" || return 0
 		session ''
-		from_home "$fifo"
-		test -p "$gb_path" || die 91 "'$fifo' is not a FIFO"
-		test -w "$gb_path" || die 91 "'$fifo' cannot be written to"
+		from_home "$fifo_path"
+		test -p "$gb_path" || die 91 "'$fifo_path' is not a FIFO"
+		test -w "$gb_path" || die 91 "'$fifo_path' cannot be written to"
 		fifo=$gb_path reader="'$fifo'"
 		place=$(CDPATH='' cd -- "$(dirname -- "$fifo")" && pwd -P)/${fifo##*/}
 		# A name to read, and a sum to tell paths apart that read the same.

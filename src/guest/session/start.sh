@@ -1,24 +1,22 @@
 # shellcheck shell=sh
 # Starts a session: a process that stays when the connection goes.
 #
-# $1 - nonce
-# $2 - name
-# $3 - the workspace
-# $4 - folder to start in, as seen from the workspace; may be empty
-# $5 - 1 for a stdin that others can write to, else empty
-# $6 - 1 to take the place of a session that has ended, else empty
-# $7 - text of the runner
-# $8 - how many variables follow
-# $9… - variables, as NAME=value; then the command
+# name - name of the session
+# workspace - path of the workspace
+# folder - folder to start in, as seen from the workspace; may be empty
+# piped - 1 for a stdin that others can write to, else empty
+# replace - 1 to take the place of a session that has ended, else empty
+# runner - text of the runner
+# variables - how many variables there are
+# $1… - variables, as NAME=value; then the command
 #
 # stdin: not read
 # stdout: a marker line with the nonce; 'pid'; 'means', what started it; an empty line; an end marker with the nonce
 main() {
-	enter "$1"
-	session "$2"
-	name=$2 piped=$5 replace=$6 runner=$7 aside='' made=''
-	go_there "$3" "$4"
-	shift 7
+	enter
+	session "$name"
+	aside='' made=''
+	go_there
 	means
 	mkdir -p -- "$gb_sessions" || die 86 "cannot make the folder '$gb_sessions'"
 	chmod 700 "$gb_state" "$gb_sessions"
@@ -38,14 +36,12 @@ main() {
 }
 
 # Goes to the folder that the process starts in.
-# $1 - the workspace
-# $2 - the folder
 go_there() {
-	from_home "$1"
+	from_home "$workspace"
 	# shellcheck disable=SC2088 # a user's tilde, which no shell has seen yet
-	case $2 in
-	/* | '~' | '~/'*) from_home "$2" ;;
-	?*) gb_path=$gb_path/$2 ;;
+	case $folder in
+	/* | '~' | '~/'*) from_home "$folder" ;;
+	?*) gb_path=$gb_path/$folder ;;
 	esac
 	CDPATH='' cd -- "$gb_path" 2>/dev/null || die 83 "no folder '$gb_path' to start in"
 }
@@ -57,19 +53,18 @@ take_name() {
 		condition
 		test "$gb_is" != running || die 91 "session '$name' runs already"
 		test -n "$replace" || die 93 "there was a session '$name' already: it has ended"
-		mv -- "$gb_session" "$gb_sessions/.old.$gb_nonce"
-		aside=$gb_sessions/.old.$gb_nonce
+		mv -- "$gb_session" "$gb_sessions/.old.$nonce"
+		aside=$gb_sessions/.old.$nonce
 	fi
 	mkdir -- "$gb_session" || die 86 "cannot make the folder '$gb_session'"
 	made=1
 }
 
 # Fills the session's folder.
-# $1 - how many variables follow
-# $2… - variables, then the command
+# $1… - variables, then the command
 furnish() {
 	cd_now=$(pwd)
-	shift "$(($1 + 1))"
+	shift "$variables"
 	{
 		printf '%s\n' "$runner" >"$gb_session/run"
 		printf 'started=%s\0cwd=%s\0means=%s\0' "$(date +%s)" "$cd_now" "$gb_means"
@@ -83,14 +78,13 @@ furnish() {
 }
 
 # Starts the runner.
-# $1 - how many variables follow
-# $2… - variables, then the command
+# $1… - variables, then the command
 launch() (
-	gb_left=$1
-	shift
+	gb_left=$variables
 	while test "$gb_left" -gt 0
 	do
-		# In this subshell only, and never in an argument, where every user of the guest could read them.
+		# In this subshell only, and never in an argument, where every user of the guest could read them. A variable may
+		# have any name, so from here on only those are read that start with gb_.
 		# shellcheck disable=SC2163 # NAME=value
 		export "$1"
 		shift

@@ -1,29 +1,28 @@
 # shellcheck shell=sh
 # Ends a session: its whole process group, gently first.
 #
-# $1 - nonce
-# $2 - name
-# $3 - signal
-# $4 - how many seconds it has before it is killed
+# name - name of the session
+# signal - the signal that it gets first
+# grace - how many seconds it has before it is killed
 #
 # stdin: not read
 # stdout: a marker line with the nonce; 'state'; 'status', the exit status, where it is known; 'killed 1' when it did
 # not end by itself, 'was ended' when it had before; an empty line; an end marker with the nonce
 main() {
-	enter "$1"
-	find_session "$2"
+	enter
+	find_session "$name"
 	killed='' was=running group=''
 	condition
 	if test "$gb_is" = running
 	then
-		signal "$3"
+		signal "$signal"
 		# A process that is held up would not see it.
 		signal CONT
-		limit=$(($(date +%s) + $4))
+		limit=$(($(date +%s) + grace))
 		wait_for "$limit" || {
 			killed=1
 			signal KILL
-			wait_for "$(($(date +%s) + 5))" || die 80 "session '$2' is alive after KILL"
+			wait_for "$(($(date +%s) + 5))" || die 80 "session '$name' is alive after KILL"
 		}
 		# Children that did not go with it.
 		test -z "$group" || kill -s KILL -- "-$group" 2>/dev/null || :

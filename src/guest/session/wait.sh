@@ -1,19 +1,18 @@
 # shellcheck shell=sh
 # Waits for the end of a session.
 #
-# $1 - nonce
-# $2 - name
-# $3 - how many seconds; empty for as long as it takes
+# name - name of the session
+# timeout - how many seconds; empty for as long as it takes
 #
 # stdin: held open by the host as long as it wants the answer
 # stdout: a marker line with the nonce; 'state'; 'status', the exit status, where it is known; an empty line; an end
 # marker with the nonce
 main() {
-	enter "$1"
+	enter
 	lease
-	find_session "$2"
+	find_session "$name"
 	limit=''
-	test -z "$3" || limit=$(($(date +%s) + $3))
+	test -z "$timeout" || limit=$(($(date +%s) + timeout))
 	condition
 	while test "$gb_is" = running
 	do

@@ -3,6 +3,7 @@
 pub mod guest;
 pub mod host;
 pub mod russh;
+pub mod script;
 pub mod sshd;
 
 use std::collections::BTreeMap;
