@@ -1,5 +1,6 @@
 //! The guest: one method a script; no git logic in Rust, no knowledge of the host's repository.
 
+mod answer;
 mod args;
 mod script;
 pub mod session;
@@ -9,7 +10,7 @@ mod verdict;
 use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{Read, Write};
 
 use crate::error::{Error, Result};
 use crate::settings::Vm;
@@ -17,6 +18,7 @@ use crate::snapshot::{Change, GITLINK, Note, NoteKind, Oid, Snapshot};
 use crate::ssh::{self, Connection, Running};
 use crate::ui;
 
+use answer::Answer;
 use args::Args;
 use stream::Stream;
 
@@ -135,11 +137,12 @@ impl Guest {
         let progress = ui::progress(&format!("receiving from '{}'", self.vm.name));
         let (running, nonce) = self.exec(&args, None)?;
         self.answer(running, &nonce, |stream| {
-            let announced = Announced::read(stream)?;
-            let notes = notes(&stream.list()?)?;
-            let changed = Change::parse_all(&stream.list()?)?;
+            let mut snapshot = announced(&stream.answer()?)?;
+            snapshot.notes = notes(&stream.list()?)?;
+            snapshot.changed = Change::parse_all(&stream.list()?)?;
             stream.payload(&mut progress.count(to))?;
-            announced.snapshot(changed, notes)
+            note_moved_submodules(&mut snapshot);
+            Ok(snapshot)
         })
     }
 
@@ -161,17 +164,7 @@ impl Guest {
             .list("shallow", shipment.shallow.iter().map(Oid::as_str));
         let progress = ui::progress(&format!("sending to '{}'", self.vm.name));
         let pack = Box::new(progress.count(shipment.pack));
-        let (running, nonce) = self.exec(&args, Some(pack))?;
-        self.answer(running, &nonce, |stream| {
-            let mut path = None;
-            while let Some((key, value)) = stream.header()? {
-                if key == "path" {
-                    path = Some(value);
-                }
-            }
-            stream.payload(&mut io::sink())?;
-            path.ok_or_else(|| Error::unverified("the guest did not say where the workspace is"))
-        })
+        self.ask(&args, Some(pack))?.text("path").map(str::to_owned)
     }
 
     /// Looks at what the guest has, without touching anything there.
@@ -179,26 +172,21 @@ impl Guest {
     /// # Errors
     /// When the connection is lost.
     pub fn check(&self) -> Result<Findings> {
-        let (running, nonce) = self.exec(&script::CHECK.args().set("workspace", &self.vm.path), None)?;
-        self.answer(running, &nonce, |stream| {
-            let mut found = Findings::default();
-            while let Some((key, value)) = stream.header()? {
-                match key.as_str() {
-                    "user" => found.user = value,
-                    "system" => found.system = value,
-                    "git" => found.git = value,
-                    "workspace" => found.workspace = value,
-                    "branch" => found.branch = value,
-                    "tmp" => found.tmp = value,
-                    "tmp-room" => found.tmp_room = value.parse().ok(),
-                    "home-room" => found.home_room = value.parse().ok(),
-                    "means" => found.means = value,
-                    "lacks" => found.lacks = value,
-                    _ => {}
-                }
-            }
-            stream.payload(&mut io::sink())?;
-            Ok(found)
+        let answer = self.ask(&script::CHECK.args().set("workspace", &self.vm.path), None)?;
+        let text = |key| answer.text(key).map(str::to_owned);
+        // What df prints is the guest's own affair.
+        let room = |key| answer.text(key).map(|room| room.parse().ok());
+        Ok(Findings {
+            user: text("user")?,
+            system: text("system")?,
+            git: text("git")?,
+            workspace: text("workspace")?,
+            branch: text("branch")?,
+            tmp: text("tmp")?,
+            tmp_room: room("tmp-room")?,
+            home_room: room("home-room")?,
+            means: text("means")?,
+            lacks: text("lacks")?,
         })
     }
 
@@ -211,6 +199,16 @@ impl Guest {
     fn exec(&self, args: &Args<'_>, payload: Option<Box<dyn Read + Send>>) -> Result<(Running, String)> {
         let nonce = nonce()?;
         Ok((self.connection.exec(args.call(&nonce, payload)?)?, nonce))
+    }
+
+    /// Runs a script whose whole answer is a header.
+    fn ask(&self, args: &Args<'_>, payload: Option<Box<dyn Read + Send>>) -> Result<Answer> {
+        let (running, nonce) = self.exec(args, payload)?;
+        self.answer(running, &nonce, |stream| {
+            let answer = stream.answer()?;
+            stream.end()?;
+            Ok(answer)
+        })
     }
 
     /// Reads an answer to its end, and judges how the script ended: that tells more than what is missing in the stream.
@@ -245,59 +243,28 @@ impl Guest {
     }
 }
 
-/// The header of an export.
-#[derive(Default)]
-struct Announced {
-    base: Option<Oid>,
-    head: Option<Oid>,
-    tree: Option<Oid>,
-    commit: Option<Oid>,
-    branch: Option<String>,
-    commits: Option<u64>,
-    since: Option<u64>,
+/// Reads the header of an export. What is absurd is refused before anything else is read.
+fn announced(answer: &Answer) -> Result<Snapshot> {
+    Ok(Snapshot {
+        base: answer.oid("base")?,
+        head: answer.oid("head")?,
+        branch: answer.text("branch")?.strip_prefix("refs/heads/").map(str::to_owned),
+        tree: answer.oid("tree")?,
+        commit: answer.oid("commit")?,
+        commits: answer.number::<u32>("commits")?.into(),
+        since_prepare: answer.maybe_number::<u32>("since")?.map(u64::from),
+        changed: Vec::new(),
+        notes: Vec::new(),
+    })
 }
 
-impl Announced {
-    fn read(stream: &mut Stream<Running>) -> Result<Announced> {
-        let mut announced = Announced::default();
-        let number = |value: &str| {
-            let number = value.parse().map_err(|_| Error::unverified("the guest's answer holds a bad number"));
-            if value.is_empty() { Ok(None) } else { number.map(Some) }
-        };
-        while let Some((key, value)) = stream.header()? {
-            match key.as_str() {
-                "base" => announced.base = Some(value.parse()?),
-                "head" => announced.head = Some(value.parse()?),
-                "tree" => announced.tree = Some(value.parse()?),
-                "commit" => announced.commit = Some(value.parse()?),
-                "branch" => announced.branch = value.strip_prefix("refs/heads/").map(str::to_owned),
-                "commits" => announced.commits = number(&value)?,
-                "since" => announced.since = number(&value)?,
-                _ => {}
-            }
-        }
-        Ok(announced)
-    }
-
-    fn snapshot(self, changed: Vec<Change>, mut notes: Vec<Note>) -> Result<Snapshot> {
-        // One that was committed is as its checkout is, so the script does not see that it moved.
-        let is_moved = |note: &&Note| note.kind == NoteKind::MovedSubmodule;
-        let seen: HashSet<_> = notes.iter().filter(is_moved).map(|note| note.path.clone()).collect();
-        let moved = changed.iter().filter(|change| change.new_mode == GITLINK && !seen.contains(&change.path));
-        notes.extend(moved.map(|change| Note { kind: NoteKind::MovedSubmodule, path: change.path.clone() }));
-        let missing = || Error::unverified("the guest's answer lacks a part");
-        Ok(Snapshot {
-            base: self.base.ok_or_else(missing)?,
-            head: self.head.ok_or_else(missing)?,
-            branch: self.branch,
-            tree: self.tree.ok_or_else(missing)?,
-            commit: self.commit.ok_or_else(missing)?,
-            commits: self.commits.ok_or_else(missing)?,
-            since_prepare: self.since,
-            changed,
-            notes,
-        })
-    }
+/// Adds a note for each moved submodule that has none: one that was committed is as its checkout is, so the script does
+/// not see that it moved.
+fn note_moved_submodules(snapshot: &mut Snapshot) {
+    let is_moved = |note: &&Note| note.kind == NoteKind::MovedSubmodule;
+    let seen: HashSet<_> = snapshot.notes.iter().filter(is_moved).map(|note| note.path.clone()).collect();
+    let moved = snapshot.changed.iter().filter(|change| change.new_mode == GITLINK && !seen.contains(&change.path));
+    snapshot.notes.extend(moved.map(|change| Note { kind: NoteKind::MovedSubmodule, path: change.path.clone() }));
 }
 
 fn notes(list: &[u8]) -> Result<Vec<Note>> {

@@ -5,8 +5,6 @@
 mod answer;
 mod message;
 
-use std::io;
-
 use super::Guest;
 use super::script;
 use super::stream::Stream;
@@ -155,19 +153,8 @@ impl Guest {
             .set("runner", script::runner())
             .set("variables", start.env.len().to_string())
             .words(start.env.iter().chain(start.command));
-        let (running, nonce) = self.exec(&args, None)?;
-        self.answer(running, &nonce, |stream| {
-            let (mut pid, mut grouped) = (None, false);
-            while let Some((key, value)) = stream.header()? {
-                match key.as_str() {
-                    "pid" => pid = value.parse().ok(),
-                    "means" => grouped = value != "nothing",
-                    _ => {}
-                }
-            }
-            stream.payload(&mut io::sink())?;
-            Ok(Started { pid: pid.ok_or_else(damaged)?, grouped })
-        })
+        let answer = self.ask(&args, None)?;
+        Ok(Started { pid: answer.number("pid")?, grouped: answer.text("means")? != "nothing" })
     }
 
     /// Lists the sessions, or tells of one; and says what time it is in the guest.
@@ -177,14 +164,9 @@ impl Guest {
     pub fn sessions(&self, name: Option<&str>) -> Result<(Vec<Listed>, u64)> {
         let (running, nonce) = self.exec(&script::SESSION_LIST.args().set("name", name.unwrap_or_default()), None)?;
         self.answer(running, &nonce, |stream| {
-            let mut now = 0;
-            while let Some((key, value)) = stream.header()? {
-                if key == "now" {
-                    now = value.parse().map_err(|_| damaged())?;
-                }
-            }
+            let now = stream.answer()?.number("now")?;
             let listed = listed(&stream.list()?)?;
-            stream.payload(&mut io::sink())?;
+            stream.end()?;
             Ok((listed, now))
         })
     }
@@ -195,13 +177,7 @@ impl Guest {
     /// When it is not there, or the connection is lost.
     pub fn wait(&self, name: &str, timeout: Option<u32>) -> Result<Ended> {
         let timeout = timeout.map(|timeout| timeout.to_string()).unwrap_or_default();
-        let (running, nonce) =
-            self.exec(&script::SESSION_WAIT.args().set("name", name).set("timeout", timeout), None)?;
-        self.answer(running, &nonce, |stream| {
-            let ended = ended(stream, |_, _| {})?;
-            stream.payload(&mut io::sink())?;
-            Ok(ended)
-        })
+        ended(&self.ask(&script::SESSION_WAIT.args().set("name", name).set("timeout", timeout), None)?)
     }
 
     /// Stops a session, gently first.
@@ -210,17 +186,8 @@ impl Guest {
     /// When it is not there, cannot be stopped, or the connection is lost.
     pub fn stop(&self, name: &str, signal: &str, grace: u32) -> Result<Stopped> {
         let args = script::SESSION_STOP.args().set("name", name).set("signal", signal).set("grace", grace.to_string());
-        let (running, nonce) = self.exec(&args, None)?;
-        self.answer(running, &nonce, |stream| {
-            let (mut killed, mut already) = (false, false);
-            let ended = ended(stream, |key, value| match key {
-                "killed" => killed = value == "1",
-                "was" => already = value == "ended",
-                _ => {}
-            })?;
-            stream.payload(&mut io::sink())?;
-            Ok(Stopped { ended, killed, already })
-        })
+        let answer = self.ask(&args, None)?;
+        Ok(Stopped { ended: ended(&answer)?, killed: answer.flag("killed")?, already: answer.text("was")? == "ended" })
     }
 
     /// Removes a session that has ended.
@@ -228,11 +195,7 @@ impl Guest {
     /// # Errors
     /// When it is not there, is running, or the connection is lost.
     pub fn remove(&self, name: &str) -> Result<()> {
-        let (running, nonce) = self.exec(&script::SESSION_REMOVE.args().set("name", name), None)?;
-        self.answer(running, &nonce, |stream| {
-            while stream.header()?.is_some() {}
-            stream.payload(&mut io::sink()).map(drop)
-        })
+        self.ask(&script::SESSION_REMOVE.args().set("name", name), None).map(drop)
     }
 
     /// Reads logs, and gives `take` each piece as it comes; `None` when `take` wants no more and says false.

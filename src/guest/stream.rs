@@ -4,6 +4,7 @@
 
 use std::io::{self, BufRead, BufReader, Read};
 
+use super::answer::Answer;
 use crate::error::{Error, Result};
 
 /// Login noise that may come before the marker, in bytes.
@@ -65,6 +66,30 @@ impl<R: Read> Stream<R> {
         }
     }
 
+    /// Reads the whole header.
+    ///
+    /// # Errors
+    /// When the connection is lost, a line is not of that form or comes twice, or there are too many.
+    pub fn answer(&mut self) -> Result<Answer> {
+        let mut answer = Answer::default();
+        while let Some((key, value)) = self.header()? {
+            answer.add(key, value)?;
+        }
+        Ok(answer)
+    }
+
+    /// Demands the end marker, for an answer without a payload.
+    ///
+    /// # Errors
+    /// When the connection is lost, or anything else comes.
+    pub fn end(&mut self) -> Result<()> {
+        let end = self.end_marker();
+        let mut rest = Vec::new();
+        let mut limited = (&mut self.from).take(end.len() as u64 + 1);
+        limited.read_to_end(&mut rest).map_err(crate::ssh::into_error)?;
+        if rest == end.as_bytes() { Ok(()) } else { Err(no_end()) }
+    }
+
     /// Reads records that end with NUL, up to an empty one; returns them with their NULs.
     ///
     /// # Errors
@@ -86,7 +111,7 @@ impl<R: Read> Stream<R> {
     /// # Errors
     /// When the connection is lost, the marker is missing, or `to` cannot be written.
     pub fn payload(&mut self, to: &mut dyn io::Write) -> Result<u64> {
-        let end = format!("\ngit-banger end {}\n", self.nonce);
+        let end = self.end_marker();
         let mut held = Vec::with_capacity(end.len());
         let mut written = 0;
         loop {
@@ -106,12 +131,7 @@ impl<R: Read> Stream<R> {
             written += spare as u64;
             self.from.consume(length);
         }
-        if held == end.as_bytes() {
-            Ok(written)
-        } else {
-            Err(Error::unverified("the guest's answer has no end: it was cut, or is not ours")
-                .hint("nothing was changed; try again"))
-        }
+        if held == end.as_bytes() { Ok(written) } else { Err(no_end()) }
     }
 
     /// Reads so many bytes.
@@ -129,12 +149,21 @@ impl<R: Read> Stream<R> {
         self.from.into_inner()
     }
 
+    fn end_marker(&self) -> String {
+        format!("\ngit-banger end {}\n", self.nonce)
+    }
+
     fn until(&mut self, end: u8, limit: usize) -> Result<Vec<u8>> {
         let mut record = Vec::new();
         let mut limited = (&mut self.from).take(limit as u64);
         limited.read_until(end, &mut record).map_err(crate::ssh::into_error)?;
         Ok(record)
     }
+}
+
+fn no_end() -> Error {
+    Error::unverified("the guest's answer has no end: it was cut, or is not ours")
+        .hint("nothing was changed; try again")
 }
 
 fn damaged() -> Error {
@@ -164,8 +193,7 @@ mod tests {
         if !stream.marker()? {
             return Err(Error::unverified("no marker"));
         }
-        assert_eq!(stream.header()?, Some(("key".into(), "a value".into())));
-        assert_eq!(stream.header()?, None);
+        assert_eq!(stream.answer()?.text("key")?, "a value");
         let list = stream.list()?;
         let mut payload = Vec::new();
         stream.payload(&mut payload)?;
@@ -199,5 +227,18 @@ mod tests {
         assert!(endless.marker().is_err());
         let mut endless = Stream::new(io::repeat(b'x'), "n");
         assert!(endless.header().is_err());
+        let lines: String = (0..100_000).map(|number| format!("key{number} value\n")).collect();
+        let mut endless = Stream::new(lines.as_bytes().chain(io::repeat(b'x')), "n");
+        assert!(endless.answer().is_err());
+        let mut endless = Stream::new(b"\ngit-banger end n\n".chain(io::repeat(b'x')), "n");
+        assert!(endless.end().is_err());
+    }
+
+    #[test]
+    fn an_answer_without_a_payload_ends_at_once() {
+        let ends = |bytes: &[u8]| Stream::new(bytes, "n").end().is_ok();
+        let whole = b"\ngit-banger end n\n";
+        assert!(ends(whole) && !ends(b"x\ngit-banger end n\n") && !ends(b"\ngit-banger end n\nx"));
+        assert!((0..whole.len()).all(|length| !ends(&whole[..length])));
     }
 }

@@ -1,9 +1,8 @@
 //! What the guest says of sessions, read into values.
 
-use std::io;
-
 use super::{Ended, Listed, Piece, State};
 use crate::error::{Error, Result};
+use crate::guest::answer::{Answer, unusable};
 use crate::guest::stream::Stream;
 use crate::ssh::Running;
 
@@ -20,7 +19,7 @@ pub fn pieces(
     enough: &mut bool,
 ) -> Result<Option<Ended>> {
     let number = |value: &str| value.parse::<u64>().map_err(|_| damaged());
-    while stream.header()?.is_some() {}
+    stream.answer()?;
     let mut wanted = take(Piece::Open)?;
     let (mut state, mut status) = (None, None);
     while wanted && let Some((key, value)) = stream.header()? {
@@ -36,7 +35,7 @@ pub fn pieces(
         *enough = true;
         return Ok(None);
     }
-    stream.payload(&mut io::sink())?;
+    stream.end()?;
     Ok(Some(Ended { state: state.ok_or_else(damaged)?, status }))
 }
 
@@ -51,20 +50,13 @@ impl State {
     }
 }
 
-/// Reads how a session ended, and hands other headers to `more`.
+/// Returns how a session ended.
 ///
 /// # Errors
-/// When the connection is lost, or the answer is none.
-pub fn ended(stream: &mut Stream<Running>, mut more: impl FnMut(&str, &str)) -> Result<Ended> {
-    let (mut state, mut status) = (None, None);
-    while let Some((key, value)) = stream.header()? {
-        match key.as_str() {
-            "state" => state = State::parse(&value),
-            "status" => status = value.parse().ok(),
-            key => more(key, &value),
-        }
-    }
-    Ok(Ended { state: state.ok_or_else(damaged)?, status })
+/// When the answer does not say so.
+pub fn ended(answer: &Answer) -> Result<Ended> {
+    let state = State::parse(answer.text("state")?).ok_or_else(|| unusable("state"))?;
+    Ok(Ended { state, status: answer.maybe_number("status")? })
 }
 
 /// Reads a list of sessions.

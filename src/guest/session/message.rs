@@ -86,12 +86,9 @@ impl Guest {
             gone.set(true);
             // Nobody listens when the call has ended, which the answer tells better.
             let _ = let_go.send(());
-            let mut again = false;
-            while let Some((key, value)) = stream.header()? {
-                again |= key == "again" && value == "1";
-            }
-            stream.payload(&mut io::sink())?;
-            Ok(again)
+            let answer = stream.answer()?;
+            stream.end()?;
+            answer.flag("again")
         });
         answer.map_err(|error| match error.kind() {
             Kind::Unreachable | Kind::Unverified | Kind::Interrupted if gone.get() => {
