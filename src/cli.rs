@@ -5,6 +5,9 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
+use crate::host::land;
+use crate::ui;
+
 mod session;
 
 pub use session::*;
@@ -20,7 +23,7 @@ pub struct Cli {
 }
 
 /// Options that every command takes.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone, Debug, Default)]
 #[command(next_help_heading = "Options of every command")]
 pub struct Global {
     /// Run as if started in DIR
@@ -52,6 +55,16 @@ pub enum Color {
     Never,
 }
 
+impl From<Color> for ui::Color {
+    fn from(when: Color) -> Self {
+        match when {
+            Color::Auto => ui::Color::Auto,
+            Color::Always => ui::Color::Always,
+            Color::Never => ui::Color::Never,
+        }
+    }
+}
+
 /// The verbs.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -69,6 +82,26 @@ pub enum Command {
     Setup(Setup),
     #[command(name = "__complete", hide = true)]
     Complete(Complete),
+}
+
+impl Command {
+    /// Tells whether the result, and a failure, is to be JSON.
+    pub fn json(&self) -> bool {
+        match self {
+            Command::Prepare(args) => args.json,
+            Command::Export(args) => args.json,
+            Command::Fetch(args) => args.json,
+            Command::Pull(args) => args.json,
+            Command::Send(args) => args.json,
+            Command::Session(args) => args.json(),
+            Command::Rev(args) => args.json,
+            Command::Vm(Vm::List(args)) => args.json,
+            Command::Vm(Vm::Add(args)) => args.json,
+            Command::Vm(Vm::Remove(args)) => args.json,
+            Command::Vm(Vm::Check(args)) => args.json,
+            Command::Completions(_) | Command::Setup(_) | Command::Complete(_) => false,
+        }
+    }
 }
 
 /// Ship the repository to a guest and record the prepared head
@@ -94,6 +127,9 @@ pub struct Prepare {
     /// Say what would be shipped, and stop
     #[arg(short = 'n', long)]
     pub dry_run: bool,
+    /// Describe the result as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What the commands that read a guest share.
@@ -205,6 +241,16 @@ pub enum Conflict {
     Record,
 }
 
+impl From<Conflict> for land::Conflict {
+    fn from(how: Conflict) -> Self {
+        match how {
+            Conflict::Abort => land::Conflict::Abort,
+            Conflict::Merge => land::Conflict::Merge,
+            Conflict::Record => land::Conflict::Record,
+        }
+    }
+}
+
 /// Print the id that HEAD@prepare and its like stand for
 #[derive(Args, Debug)]
 pub struct Rev {
@@ -212,6 +258,9 @@ pub struct Rev {
     pub rev: String,
     /// The guest (default: the one that was prepared)
     pub vm: Option<String>,
+    /// Describe the record as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Name guests
@@ -247,6 +296,9 @@ pub struct VmAdd {
     /// Write to the user's configuration, for every repository
     #[arg(long)]
     pub r#global: bool,
+    /// Describe what was done as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Forget a guest's name, and what was recorded about it here
@@ -254,6 +306,9 @@ pub struct VmAdd {
 pub struct VmRemove {
     /// The name
     pub name: String,
+    /// Describe what was done as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Say what will work in a guest, and what cures what will not
@@ -312,15 +367,15 @@ pub struct Complete {
     pub words: Vec<OsString>,
 }
 
-/// Parses the command line.
+/// Parses the words after the program.
 ///
 /// # Errors
 /// clap's own, for a wrong command line, and for help and version too; it knows how to print itself.
-pub fn parse() -> Result<Cli, clap::Error> {
-    let words: Vec<_> = std::env::args_os().collect();
-    let via_jj = words.get(1).is_some_and(|word| word == "--via-jj");
+pub fn parse(words: &[OsString]) -> Result<Cli, clap::Error> {
+    let via_jj = words.first().is_some_and(|word| word == "--via-jj");
     let command = Cli::command().bin_name(if via_jj { "jj banger" } else { "git banger" });
-    Cli::from_arg_matches(&command.try_get_matches_from(words)?)
+    let line = [OsString::from("git-banger")].into_iter().chain(words.iter().cloned());
+    Cli::from_arg_matches(&command.try_get_matches_from(line)?)
 }
 
 #[cfg(test)]

@@ -1,17 +1,23 @@
 //! Ctrl-C, TERM and HUP: the first asks, the second insists.
 //!
 //! From [`watch`] on, a first signal only raises a flag: whoever waits looks at it, cleans up and ends with
-//! [`Error::interrupted`](crate::error::Error::interrupted). A second one ends the process at once.
+//! [`Error::interrupted`](crate::error::Error::interrupted). A second one ends the process at once. What must not stop
+//! half-way is done behind a [`Shield`], which hides the flag until it is dropped.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Once};
+use std::time::Duration;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 
-use crate::error::Kind;
+use crate::error::{Error, Kind, Result};
+
+/// How often whoever waits looks at the flag.
+pub const GLANCE: Duration = Duration::from_millis(50);
 
 static PENDING: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
+static SHIELDS: AtomicUsize = AtomicUsize::new(0);
 
 /// Starts to watch; before, a signal ends the process as it does any other.
 pub fn watch() {
@@ -31,9 +37,39 @@ pub fn watch() {
     });
 }
 
-/// Tells whether the user wants to stop.
+/// Tells whether the user wants to stop, and nothing is under way that must not.
 pub fn pending() -> bool {
-    PENDING.load(Ordering::Relaxed)
+    PENDING.load(Ordering::Relaxed) && !shielded()
+}
+
+/// Fails when the user wants to stop.
+///
+/// # Errors
+/// [`Error::interrupted`]
+pub fn check() -> Result<()> {
+    if pending() { Err(Error::interrupted()) } else { Ok(()) }
+}
+
+/// Tells whether something is under way that must not stop half-way.
+pub fn shielded() -> bool {
+    SHIELDS.load(Ordering::Relaxed) > 0
+}
+
+/// As long as it lives, an interrupt waits.
+pub struct Shield(());
+
+impl Shield {
+    /// Raises one.
+    pub fn raise() -> Shield {
+        SHIELDS.fetch_add(1, Ordering::Relaxed);
+        Shield(())
+    }
+}
+
+impl Drop for Shield {
+    fn drop(&mut self) {
+        SHIELDS.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Returns the signals that were ignored when the process started, as a bit set; none where /proc does not tell.

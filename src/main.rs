@@ -2,28 +2,28 @@
 
 mod cli;
 mod commands;
+mod environment;
 mod error;
 mod guest;
 mod host;
 mod interrupt;
 mod process;
+mod reporter;
 mod settings;
 mod snapshot;
 mod ssh;
+mod text;
+mod trust;
 mod ui;
+mod vm;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let cli = match cli::parse() {
-        Ok(cli) => cli,
-        Err(answer) => return ui::answer(&answer),
-    };
-    match commands::run(cli) {
-        Ok(code) => code,
-        Err(error) => {
-            ui::error(&error);
-            ExitCode::from(error.kind().code())
-        }
+    interrupt::watch();
+    let words: Vec<_> = std::env::args_os().skip(1).collect();
+    match cli::parse(&words) {
+        Ok(cli) => commands::run(cli, words),
+        Err(answer) => commands::usage(&answer, &words),
     }
 }

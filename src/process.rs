@@ -5,23 +5,32 @@
 
 #![expect(clippy::disallowed_methods, reason = "the one place that spawns")]
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitStatus;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use duct::unix::HandleExt;
+use rustix::process::Signal;
+
+use crate::environment::env;
 use crate::error::{Error, Result};
 use crate::interrupt;
-use crate::settings;
-use crate::ui::{self, Keep};
+use crate::reporter::Reporter;
+use crate::text::{self, Keep, shell_word};
+
+/// How long a child that is told to stop has to clean up after itself, before it is killed.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// A child to run: program, arguments, environment, input.
 #[derive(Debug)]
 pub struct Call {
+    reporter: Arc<dyn Reporter>,
     program: &'static str,
     fixed: Vec<OsString>,
     args: Vec<OsString>,
@@ -52,8 +61,9 @@ pub struct Output {
 
 impl Call {
     /// Starts the description of a call of `program`, which is looked up on PATH.
-    pub fn new(program: &'static str) -> Self {
+    pub fn new(program: &'static str, reporter: &Arc<dyn Reporter>) -> Self {
         Call {
+            reporter: Arc::clone(reporter),
             program,
             fixed: Vec::new(),
             args: Vec::new(),
@@ -113,7 +123,7 @@ impl Call {
         self
     }
 
-    /// Keeps the terminal's Ctrl-C from the child: what it does may not stop half-way.
+    /// Keeps every interrupt from the child: what it does may not stop half-way.
     pub fn apart(mut self) -> Self {
         self.apart = true;
         self
@@ -138,7 +148,7 @@ impl Call {
     /// Runs the child and returns its stdout.
     ///
     /// # Errors
-    /// As [`Call::run`]; and when the child fails, with its stderr.
+    /// As [`Call::run`]; and if the child fails, with its stderr.
     pub fn stdout(self) -> Result<Vec<u8>> {
         let shown = self.shown();
         self.run()?.success(&shown)
@@ -153,13 +163,13 @@ impl Call {
         let mut text = self.program.to_owned();
         for arg in fixed.iter().chain(&self.args) {
             text.push(' ');
-            text.push_str(&quoted(arg));
+            text.push_str(&shell_word(arg));
         }
         text
     }
 
     fn spawn(self, stdout: Option<File>) -> Result<Output> {
-        ui::trace(&self.shown_with(if ui::tracing_all() { &self.fixed } else { &[] }));
+        self.reporter.call(&self.shown(), &self.shown_with(&self.fixed));
         let program = find(self.program)?;
         let mut call = duct::cmd(program, self.fixed.iter().chain(&self.args)).unchecked().stderr_capture();
         call = match stdout {
@@ -174,7 +184,9 @@ impl Call {
         if let Some(dir) = self.dir {
             call = call.dir(dir);
         }
-        if self.apart {
+        let apart = self.apart || interrupt::shielded();
+        if apart {
+            // The terminal sends Ctrl-C to a whole process group.
             call = call.before_spawn(|command| {
                 command.process_group(0);
                 Ok(())
@@ -187,14 +199,30 @@ impl Call {
         for name in self.unset {
             call = call.env_remove(name);
         }
-        let output =
-            call.run().map_err(|error| Error::refused(format!("cannot run '{}'", self.program)).source(error))?;
-        // The terminal sends Ctrl-C to the child as well; that it died of it is no failure of its own.
-        if output.status.code().is_none() && interrupt::pending() {
-            return Err(Error::interrupted());
-        }
+        let failed = |error| Error::failed(format!("cannot run '{}'", self.program)).source(error);
+        let child = call.start().map_err(failed)?;
+        let output = if apart { child.into_output().map_err(failed)? } else { outlast(child).map_err(failed)?? };
         Ok(Output { code: output.status.code(), stdout: output.stdout, stderr: output.stderr })
     }
+}
+
+/// Waits for a child, and stops it if the user interrupts: the signal may have been sent to this process alone.
+fn outlast(child: duct::Handle) -> std::io::Result<Result<std::process::Output>> {
+    while child.wait_timeout(interrupt::GLANCE)?.is_none() {
+        if interrupt::pending() {
+            child.send_signal(Signal::TERM.as_raw())?;
+            if child.wait_timeout(GRACE)?.is_none() {
+                child.kill()?;
+            }
+            return Ok(Err(Error::interrupted()));
+        }
+    }
+    let output = child.into_output()?;
+    // The terminal's Ctrl-C reaches the child as well, maybe first: that it died of it is no failure of its own.
+    if output.status.code().is_none() {
+        std::thread::sleep(interrupt::GLANCE);
+    }
+    Ok(interrupt::check().map(|()| output))
 }
 
 impl Output {
@@ -215,13 +243,23 @@ impl Output {
             Some(code) => format!("exit {code}"),
             None => "killed by a signal".to_owned(),
         };
-        Error::refused(format!("{what} failed ({how}): {}", self.said()))
+        let program = what.split(' ').next().unwrap_or(what);
+        let (first, rest) = self.said();
+        let error = Error::failed(if first.is_empty() {
+            format!("{what} failed ({how})")
+        } else {
+            format!("{what} failed ({how}): {first}")
+        });
+        error.said(program, rest)
     }
 
-    /// Returns what the child said on stderr, made harmless, without git's `fatal: `.
-    pub fn said(&self) -> String {
-        let said = ui::sanitise(self.stderr.trim_ascii(), Keep::Lines);
-        said.strip_prefix("fatal: ").or(said.strip_prefix("error: ")).unwrap_or(&said).to_owned()
+    /// Returns the first line that the child wrote to stderr, made harmless and without git's `fatal: `; and the rest.
+    pub fn said(&self) -> (String, &[u8]) {
+        let said = self.stderr.trim_ascii();
+        let (first, rest) = said.split_at(said.iter().position(|&byte| byte == b'\n').unwrap_or(said.len()));
+        let first = text::sanitise(first.trim_ascii_end(), Keep::Nothing);
+        let bare = first.strip_prefix("fatal: ").or(first.strip_prefix("error: ")).unwrap_or(&first);
+        (bare.to_owned(), rest)
     }
 }
 
@@ -234,7 +272,7 @@ impl Peer {
     /// # Errors
     /// When it cannot be started.
     pub fn start(command: &str) -> Result<(Peer, UnixStream)> {
-        let shell = settings::env("SHELL").unwrap_or_else(|| "/bin/sh".into());
+        let shell = env("SHELL").unwrap_or_else(|| "/bin/sh".into());
         let start = || {
             let (ours, theirs) = UnixStream::pair()?;
             let child = std::process::Command::new(shell)
@@ -247,7 +285,7 @@ impl Peer {
                 .spawn()?;
             Ok::<_, std::io::Error>((Peer(child), ours))
         };
-        start().map_err(|error| Error::refused(format!("cannot run '{command}'")).source(error))
+        start().map_err(|error| Error::failed(format!("cannot run {}", text::path(command.as_bytes()))).source(error))
     }
 
     /// Returns how it ended; `None` when it still runs after that time.
@@ -265,7 +303,7 @@ impl Peer {
 impl Drop for Peer {
     fn drop(&mut self) {
         let group = rustix::process::Pid::from_child(&self.0);
-        for (limit, signal) in [(0, rustix::process::Signal::TERM), (500, rustix::process::Signal::KILL)] {
+        for (limit, signal) in [(0, Signal::TERM), (500, Signal::KILL)] {
             if self.ended_within(Duration::from_millis(limit)).is_none() {
                 let _ = rustix::process::kill_process_group(group, signal);
             }
@@ -277,16 +315,7 @@ impl Drop for Peer {
 /// Returns where `program` is on PATH.
 ///
 /// # Errors
-/// When it is not there.
+/// [`Kind::Failed`](crate::error::Kind::Failed) if it is not there.
 pub fn find(program: &str) -> Result<PathBuf> {
-    which::which(program).map_err(|_| {
-        Error::refused(format!("'{program}' is not on PATH")).hint(format!("install it: apt install {program}"))
-    })
-}
-
-/// Returns an argument as a shell takes it, made harmless.
-pub fn quoted(arg: &OsStr) -> String {
-    let text = ui::sanitise(Path::new(arg).as_os_str().as_encoded_bytes(), Keep::Nothing);
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:@,+%^{}".contains(c);
-    if !text.is_empty() && text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+    which::which(program).map_err(|_| Error::failed(format!("'{program}' is not on PATH")))
 }

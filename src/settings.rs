@@ -1,44 +1,34 @@
-//! What the user configured: flag over environment over git config `banger.*`. The only reader of the environment.
-
-#![expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+//! What the user configured: a flag over git config `banger.*`.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use crate::cli::{Color, Global};
+use crate::environment::env;
 use crate::error::{Error, Result};
 use crate::host::{self, config};
+use crate::reporter::Reporter;
 use crate::ssh::Destination;
-use crate::ui;
+use crate::text;
+use crate::ui::Color;
+use crate::vm::{Vm, check_name};
 
-/// What can be set for a guest; from [`OF_ALL`] on also for all of them.
-const KEYS: [&str; 4] = ["url", "path", "base", "sshConfig"];
-const OF_ALL: usize = 2;
+/// What can be set for one guest.
+const OF_ONE: [&str; 4] = ["url", "path", "base", "sshConfig"];
+/// What can be set for all guests.
+const OF_ALL: [&str; 2] = ["base", "sshConfig"];
 
-/// Returns the value of an environment variable; empty counts as unset.
-pub fn env(name: &str) -> Option<OsString> {
-    std::env::var_os(name).filter(|value| !value.is_empty())
-}
-
-/// Returns the variables that git reads, `GIT_*`, as they were set for us.
-pub fn git_environment() -> Vec<(OsString, OsString)> {
-    std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"GIT_")).collect()
-}
-
-/// A guest, as the user names it: where it is, and where the workspace is in it.
-#[derive(Clone, Debug)]
-pub struct Vm {
-    /// What the user typed.
-    pub name: String,
-    /// Where SSH finds it.
-    pub destination: Destination,
-    /// The workspace, as the guest's shell takes it from the home folder.
-    pub path: String,
-    /// Where `path` came from; a default is worth recording.
-    pub path_is_configured: bool,
-    /// The default for `--base-commit`.
-    pub base: Option<String>,
+/// The options that every command takes, as far as they are settings.
+#[derive(Clone, Debug, Default)]
+pub struct Flags {
+    /// Where the command works; `None` for the current directory.
+    pub dir: Option<PathBuf>,
+    /// Read in place of ~/.ssh/config.
+    pub ssh_config: Option<PathBuf>,
+    /// When messages are coloured.
+    pub color: Option<Color>,
+    /// jj's alias called us, so that `jj -R` is heeded.
+    pub via_jj: bool,
 }
 
 /// A name as `vm list` shows it.
@@ -52,9 +42,18 @@ pub struct Named {
     pub path: Option<String>,
 }
 
+/// A key of git's configuration that nothing reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unknown {
+    /// The key.
+    pub key: String,
+    /// The one that was meant, as it seems.
+    pub meant: Option<String>,
+}
+
 /// The settings of one run.
 pub struct Settings {
-    global: Global,
+    flags: Flags,
     /// Keys as git prints them, without `banger.`: section and name in lower case, the vm as it is.
     config: BTreeMap<String, String>,
     /// git's own `color.ui`.
@@ -62,15 +61,15 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Reads `banger.*` from git's configuration, as it holds for the folder that the command works in.
+    /// Reads `banger.*` from git's configuration, as it holds for the directory that the command works in.
     ///
     /// # Errors
-    /// When the configuration cannot be read, or is not UTF-8.
-    pub fn load(mut global: Global) -> Result<Settings> {
-        if global.via_jj && global.dir.is_none() {
-            global.dir = chosen_workspace();
+    /// If the configuration cannot be read, or is not UTF-8.
+    pub fn load(mut flags: Flags, reporter: &Arc<dyn Reporter>) -> Result<Settings> {
+        if flags.via_jj && flags.dir.is_none() {
+            flags.dir = chosen_workspace();
         }
-        let call = config::call(global.dir.as_deref())?;
+        let call = config::call(flags.dir.as_deref(), reporter)?;
         let output = call.args(["--null", "--get-regexp", r"^(banger\.|color\.ui$)"]).run()?;
         // Exit status 1: no such key.
         if !matches!(output.code, Some(0 | 1)) {
@@ -86,17 +85,22 @@ impl Settings {
                 None => color = Some(color_ui(value)),
             }
         }
-        Ok(Settings { global, config, color })
+        Ok(Settings { flags, config, color })
     }
 
-    /// Returns the options that every command takes.
-    pub fn global(&self) -> &Global {
-        &self.global
+    /// Returns the flags that they were loaded with.
+    pub fn flags(&self) -> &Flags {
+        &self.flags
+    }
+
+    /// Returns where the command works; `None` for the current directory.
+    pub fn dir(&self) -> Option<&Path> {
+        self.flags.dir.as_deref()
     }
 
     /// Returns when messages are coloured: the flag, else git's `color.ui`, else on a terminal.
     pub fn color(&self) -> Color {
-        self.global.color.or(self.color).unwrap_or_default()
+        self.flags.color.or(self.color).unwrap_or_default()
     }
 
     /// Resolves a guest's name; `path` is a flag's value, `default_path` serves where nothing else names one.
@@ -108,15 +112,16 @@ impl Settings {
         let url = self.of(name, "url").unwrap_or(name);
         let (mut destination, url_path) = Destination::parse_url(url)?;
         destination.ssh_config = self
-            .global
+            .flags
             .ssh_config
             .clone()
             .or_else(|| self.of(name, "sshconfig").or_else(|| self.get("sshconfig")).map(expand_home));
         let configured = path.or_else(|| self.of(name, "path")).map(str::to_owned).or(url_path);
         let path_is_configured = configured.is_some() && path.is_none();
         let path = configured.or_else(|| default_path.map(str::to_owned)).ok_or_else(|| {
-            Error::usage(format!("where the workspace is in guest '{name}' is not known"))
-                .hint(format!("git config banger.{name}.path DIR"))
+            Error::usage(format!("guest '{name}' has no workspace path"))
+                .vm(name)
+                .detail(format!("set banger.{name}.path in git's configuration, globally outside of a repository"))
         })?;
         let path = match path.trim_end_matches('/') {
             "" => path,
@@ -138,21 +143,23 @@ impl Settings {
             .collect()
     }
 
-    /// Warns of each key that nothing reads, and says which may have been meant.
-    pub fn warn_of_unknown_keys(&self) {
+    /// Returns each key that nothing reads.
+    pub fn unknown_keys(&self) -> Vec<Unknown> {
+        let mut unknown = Vec::new();
         for key in self.config.keys() {
             let (section, name) = key.split_at(key.rfind('.').map_or(0, |dot| dot + 1));
-            let known = if section.is_empty() { &KEYS[OF_ALL..] } else { &KEYS };
+            let known: &[&str] = if section.is_empty() { &OF_ALL } else { &OF_ONE };
             let distance = |known: &str| strsim::osa_distance(&known.to_lowercase(), name);
             let nearest = known.iter().map(|known| (distance(known), *known)).min();
-            let full = |name| ui::path(format!("banger.{section}{name}").as_bytes());
+            let full = |name| format!("banger.{section}{name}");
             let meant = match nearest {
                 Some((0, _)) => continue,
-                Some((distance, known)) if distance * 2 < known.len() => format!("; did you mean {}?", full(known)),
-                _ => String::new(),
+                Some((distance, known)) if distance * 2 < known.len() => Some(full(known)),
+                _ => None,
             };
-            ui::warn(&format!("unknown setting {} in the git configuration{meant}", full(name)));
+            unknown.push(Unknown { key: full(name), meant });
         }
+        unknown
     }
 
     fn of(&self, vm: &str, key: &str) -> Option<&str> {
@@ -164,32 +171,17 @@ impl Settings {
     }
 }
 
-/// Goes to the folder of `-C`, so that what other options and the configuration name is relative to it, too.
+/// Goes to the directory of `-C`, so that what other options and the configuration name is relative to it, too.
 ///
 /// # Errors
-/// When there is no such folder.
-pub fn go_to_folder(global: &mut Global) -> Result<()> {
-    let Some(dir) = &mut global.dir else { return Ok(()) };
+/// If there is no such directory.
+pub fn go_to_directory(flags: &mut Flags) -> Result<()> {
+    let Some(dir) = &mut flags.dir else { return Ok(()) };
     std::env::set_current_dir(&dir).map_err(|error| {
-        Error::usage(format!("cannot go to {}", ui::path(dir.as_os_str().as_encoded_bytes()))).source(error)
+        Error::usage(format!("cannot go to {}", text::path(dir.as_os_str().as_encoded_bytes()))).source(error)
     })?;
     // It stays the user's choice, beside which that of jj does not count.
     *dir = PathBuf::from(".");
-    Ok(())
-}
-
-/// Refuses what cannot be a guest's name.
-///
-/// # Errors
-/// [`Error::usage`]
-pub fn check_name(name: &str) -> Result<()> {
-    if name.is_empty()
-        || name.starts_with('-')
-        || name.contains(|c: char| c.is_control() || c.is_whitespace() || c == '/')
-    {
-        return Err(Error::usage(format!("{} cannot be the name of a guest", ui::path(name.as_bytes())))
-            .hint("a name from 'git banger vm list', or [user@]host[:port]"));
-    }
     Ok(())
 }
 

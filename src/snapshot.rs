@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::ui;
+use crate::text;
 
 /// A git object id: 40 (SHA-1) or 64 (SHA-256) lower-case hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -33,7 +33,7 @@ impl FromStr for Oid {
         if digits && matches!(text.len(), 40 | 64) {
             Ok(Oid(text.to_owned()))
         } else {
-            Err(Error::unverified(format!("not an object id: {}", ui::path(text.as_bytes()))))
+            Err(Error::unverified(format!("not an object id: {}", text::path(text.as_bytes()))))
         }
     }
 }
@@ -136,6 +136,23 @@ impl Change {
     }
 }
 
+/// Returns the same changes, sorted by path, with each rename as a file that is gone and one that is new.
+pub fn without_renames(changes: &[Change]) -> Vec<Change> {
+    let mut apart = Vec::with_capacity(changes.len());
+    for change in changes {
+        let Some(from) = &change.from else {
+            apart.push(change.clone());
+            continue;
+        };
+        let none = || Oid("0".repeat(change.old.0.len()));
+        let gone = Change { status: 'D', new_mode: 0, new: none(), path: from.clone(), from: None, ..change.clone() };
+        let come = Change { status: 'A', old_mode: 0, old: none(), from: None, ..change.clone() };
+        apart.extend([gone, come]);
+    }
+    apart.sort_by(|one, other| one.path.cmp(&other.path));
+    apart
+}
+
 /// What a [`Note`] is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -163,31 +180,4 @@ pub struct Note {
     pub kind: NoteKind,
     /// Its path, relative to the top of the work tree, as bytes.
     pub path: Vec<u8>,
-}
-
-/// Returns the error for what only a guest that means harm, or is broken, would send.
-pub fn deceived(message: impl Into<String>) -> Error {
-    Error::unverified(message).hint("nothing was written; look at the guest before you take anything from it")
-}
-
-/// Refuses a change that would write below a folder of version-control metadata.
-///
-/// git refuses `.git` in every spelling by itself; nothing in it guards `.jj`, whose planted configuration jj 0.45
-/// obeys.
-///
-/// # Errors
-/// [`Error::unverified`] that names the path.
-pub fn refuse_reserved<'a>(paths: impl IntoIterator<Item = &'a [u8]>) -> Result<()> {
-    for path in paths {
-        if path
-            .split(|&byte| byte == b'/')
-            .any(|part| part.eq_ignore_ascii_case(b".jj") || part.eq_ignore_ascii_case(b".git"))
-        {
-            return Err(deceived(format!(
-                "the guest sent {}, which would steer the version control of the host",
-                ui::path(path)
-            )));
-        }
-    }
-    Ok(())
 }

@@ -1,291 +1,286 @@
-//! The only writer to stdout and stderr.
+//! The only reader of the terminal, and the only writer to stdout and stderr.
 //!
-//! stdout carries what a pipe would want; everything else is chatter on stderr. Text that came from a guest passes
-//! [`sanitise`] first, so that it cannot steer a terminal.
+//! stdout carries what a pipe would want; everything else is chatter on stderr. Knows labels, colours and terminals, and
+//! no words: those are `commands/`'s. Text that came from a guest is made harmless on its way to a terminal.
 
 #![expect(clippy::disallowed_methods, reason = "the one place that writes to the terminal")]
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::process::ExitCode;
-use std::sync::OnceLock;
+use std::sync::Arc;
+use std::time::Duration;
 
-use anstream::ColorChoice;
+use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::termios;
 
-use crate::cli::Color;
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Error, Result, Suggestion};
 use crate::interrupt;
+use crate::reporter::Progress;
+use crate::text::{self, Keep, sanitise};
 
 mod progress;
 
-pub use progress::progress;
-
-/// How much is said, set once from the command line.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Voice {
-    /// Leaves out status lines and hints.
-    pub quiet: bool,
-    /// 1 and above shows each remote script and each git call.
-    pub verbosity: u8,
-    /// Calls the program 'jj banger' in hints, as it was called.
-    pub via_jj: bool,
+/// When messages are coloured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Color {
+    /// On a terminal that can.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
 }
 
-static VOICE: OnceLock<Voice> = OnceLock::new();
-
-/// Sets how much is said; the first call wins.
-pub fn init(voice: Voice) {
-    let _ = VOICE.set(voice);
+/// The terminal, and how much is said there.
+#[derive(Clone, Debug)]
+pub struct Ui {
+    quiet: bool,
+    verbosity: u8,
+    color: ColorChoice,
+    screen: Arc<progress::Screen>,
 }
 
-/// Sets when messages are coloured; the last call wins.
-pub fn color(when: Color) {
-    let choice = match when {
-        Color::Auto => ColorChoice::Auto,
-        Color::Always => ColorChoice::Always,
-        Color::Never => ColorChoice::Never,
-    };
-    choice.write_global();
-}
-
-fn voice() -> Voice {
-    VOICE.get().copied().unwrap_or_default()
-}
-
-fn line(label: &str, style: Style, text: &str) {
-    let mut stderr = anstream::stderr().lock();
-    progress::erase();
-    // A closed stderr must not turn a finished command into a failure.
-    let _ =
-        if label.is_empty() { writeln!(stderr, "{text}") } else { writeln!(stderr, "{style}{label}:{style:#} {text}") };
-}
-
-/// Writes one line of chatter to stderr; gone with `--quiet`.
-pub fn status(text: &str) {
-    if !voice().quiet {
-        line("", Style::new(), text);
+impl Ui {
+    /// Makes one; `quiet` leaves out status lines and hints, a `verbosity` of 1 shows calls, and of 2 the whole of them.
+    pub fn new(quiet: bool, verbosity: u8, color: Color) -> Ui {
+        Ui { quiet, verbosity, color: ColorChoice::Auto, screen: Arc::default() }.with_color(color)
     }
-}
 
-/// Writes a warning to stderr.
-pub fn warn(text: &str) {
-    line("warning", AnsiColor::Yellow.on_default().bold(), text);
-}
-
-/// Writes a next step to stderr; gone with `--quiet`.
-pub fn hint(text: &str) {
-    if !voice().quiet {
-        hint_lines(text);
+    /// Returns the same with messages coloured as this says.
+    pub fn with_color(self, color: Color) -> Ui {
+        let color = match color {
+            Color::Auto => ColorChoice::Auto,
+            Color::Always => ColorChoice::Always,
+            Color::Never => ColorChoice::Never,
+        };
+        Ui { color, ..self }
     }
-}
 
-fn hint_lines(text: &str) {
-    let text = if voice().via_jj { text.replace("git banger", "jj banger") } else { text.to_owned() };
-    for text in text.lines() {
-        line("hint", AnsiColor::Cyan.on_default(), text);
+    fn line(&self, label: &str, style: Style, text: &str) {
+        let mut stderr = AutoStream::new(io::stderr().lock(), self.color);
+        self.screen.erase();
+        // A closed stderr must not turn a finished command into a failure.
+        let _ = if label.is_empty() {
+            writeln!(stderr, "{style}{text}{style:#}")
+        } else {
+            writeln!(stderr, "{style}{label}:{style:#} {text}")
+        };
     }
-}
 
-/// Tells whether calls are shown (`-v`).
-pub fn tracing() -> bool {
-    voice().verbosity > 0
-}
-
-/// Tells whether calls are shown with what all of them have in common (`-vv`).
-pub fn tracing_all() -> bool {
-    voice().verbosity > 1
-}
-
-/// Writes one line about a call to stderr, with `-v` only.
-pub fn trace(text: &str) {
-    if tracing() {
-        line("", AnsiColor::BrightBlack.on_default(), &format!("+ {text}"));
-    }
-}
-
-/// Prints the error, its causes and its hints.
-pub fn error(error: &Error) {
-    line("error", AnsiColor::Red.on_default().bold(), &sanitise(error.to_string().as_bytes(), Keep::Lines));
-    for text in error.hints() {
-        hint_lines(text);
-    }
-}
-
-/// Prints what clap has to say: help and version on stdout, a wrong command line on stderr; returns the exit code.
-pub fn answer(answer: &clap::Error) -> ExitCode {
-    // A closed stdout or stderr must not turn into a panic.
-    let _ = answer.print();
-    u8::try_from(answer.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
-}
-
-/// Asks on the terminal and returns the line typed, or `None` when there is no terminal to ask on.
-///
-/// # Errors
-/// When the terminal cannot be read or written, or the user interrupts.
-pub fn ask(prompt: &str, hidden: bool) -> Result<Option<String>> {
-    let Ok(tty) = std::fs::File::options().read(true).write(true).open("/dev/tty") else {
-        return Ok(None);
-    };
-    interrupt::watch();
-    let context = || "cannot ask on the terminal".to_owned();
-    let saved = termios::tcgetattr(&tty).context(context)?;
-    if hidden {
-        let mut silent = saved.clone();
-        silent.local_modes.remove(termios::LocalModes::ECHO);
-        // Before the question: an answer that is typed at once may neither be shown nor thrown away.
-        termios::tcsetattr(&tty, termios::OptionalActions::Flush, &silent).context(context)?;
-    }
-    let answer = (&tty).write_all(prompt.as_bytes()).context(context).and_then(|()| line_from(&tty));
-    if hidden {
-        termios::tcsetattr(&tty, termios::OptionalActions::Flush, &saved).context(context)?;
-        (&tty).write_all(b"\n").context(context)?;
-    }
-    Ok(Some(answer?))
-}
-
-/// Reads a line; ends when the user interrupts, which a plain read of a terminal would sit through.
-fn line_from(tty: &std::fs::File) -> Result<String> {
-    const GLANCE: rustix::event::Timespec = rustix::event::Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
-    loop {
-        if interrupt::pending() {
-            return Err(Error::interrupted());
-        }
-        let mut ready = [rustix::event::PollFd::new(tty, rustix::event::PollFlags::IN)];
-        match rustix::event::poll(&mut ready, Some(&GLANCE)) {
-            Ok(0) | Err(rustix::io::Errno::INTR) => {}
-            // A terminal hands out whole lines.
-            _ => break,
+    /// Writes one line of chatter to stderr; not with `--quiet`.
+    pub fn status(&self, text: &str) {
+        if !self.quiet {
+            self.line("", Style::new(), text);
         }
     }
-    let mut line = String::new();
-    io::BufRead::read_line(&mut io::BufReader::new(tty), &mut line)
-        .context(|| "cannot read from the terminal".to_owned())?;
-    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
-}
 
-/// Writes text to stdout.
-///
-/// # Errors
-/// When stdout is closed or full.
-pub fn data(text: &str) -> Result<()> {
-    data_bytes(text.as_bytes())
-}
+    /// Writes a warning to stderr.
+    pub fn warn(&self, text: &str) {
+        self.line("warning", AnsiColor::Yellow.on_default().bold(), text);
+    }
 
-/// Writes bytes to stdout: as they are into a pipe or a file, made harmless on a terminal.
-///
-/// # Errors
-/// When stdout is closed or full.
-pub fn data_bytes(bytes: &[u8]) -> Result<()> {
-    data_stream(&mut &*bytes)
-}
+    /// Writes a next step to stderr; not with `--quiet`.
+    pub fn hint(&self, suggestion: &Suggestion) {
+        if !self.quiet {
+            self.suggest(suggestion);
+        }
+    }
 
-/// Copies a stream to stdout: as it is into a pipe or a file, made harmless on a terminal.
-///
-/// # Errors
-/// When the stream cannot be read, or stdout is closed or full.
-pub fn data_stream(from: &mut dyn io::Read) -> Result<()> {
-    let stdout = io::stdout();
-    let terminal = stdout.is_terminal();
-    let mut stdout = stdout.lock();
-    let mut buffer = vec![0; 64 * 1024];
-    let mut copy = || -> io::Result<()> {
+    fn suggest(&self, Suggestion { command, purpose }: &Suggestion) {
+        self.line("hint", AnsiColor::Cyan.on_default(), &sanitise(command.as_bytes(), Keep::Nothing));
+        if !purpose.is_empty() {
+            self.more(purpose);
+        }
+    }
+
+    /// Writes a line that belongs to the one before.
+    fn more(&self, text: &str) {
+        self.line("", Style::new(), &format!("  {}", sanitise(text.as_bytes(), Keep::Nothing)));
+    }
+
+    /// Writes one line about a call to stderr, with `-v` only; `whole` with `-vv`.
+    pub fn trace(&self, shown: &str, whole: &str) {
+        if self.verbosity > 0 {
+            let text = if self.verbosity > 1 { whole } else { shown };
+            self.line("", AnsiColor::BrightBlack.on_default(), &format!("+ {text}"));
+        }
+    }
+
+    /// Prints an error in its three voices; `hints` are its own, spelled.
+    pub fn error(&self, error: &Error, hints: &[Suggestion]) {
+        let message = sanitise(error.to_string().as_bytes(), Keep::Nothing);
+        self.line("error", AnsiColor::Red.on_default().bold(), &message);
+        for fault in error.faults() {
+            self.line("", Style::new(), &format!("  {} {}", text::path(&fault.path), fault.why));
+        }
+        for detail in error.details() {
+            self.more(detail);
+        }
+        for hint in hints {
+            self.suggest(hint);
+        }
+    }
+
+    /// Shows that a step is under way, from its second second on, if stderr is a terminal that we are in the foreground of;
+    /// not with `--quiet`.
+    pub fn progress(&self, step: &str) -> Progress {
+        progress::start(&self.screen, step, self.quiet)
+    }
+
+    /// Writes text to stdout.
+    ///
+    /// # Errors
+    /// If stdout is full, or the user interrupts; a reader that has gone is none.
+    pub fn data(&self, text: &str) -> Result<()> {
+        self.data_stream(&mut text.as_bytes())
+    }
+
+    /// Copies a stream to stdout: as it is into a pipe or a file, made harmless on a terminal.
+    ///
+    /// # Errors
+    /// As [`Ui::data`], and if the stream cannot be read.
+    pub fn data_stream(&self, from: &mut dyn Read) -> Result<()> {
+        let stdout = io::stdout();
+        let (terminal, mut buffer, mut held) = (stdout.is_terminal(), vec![0; 64 * 1024], 0);
         loop {
-            let read = from.read(&mut buffer)?;
-            if read == 0 {
-                return stdout.flush();
-            }
-            if terminal {
-                stdout.write_all(sanitise(&buffer[..read], Keep::Lines).as_bytes())?;
+            let read = from.read(&mut buffer[held..]).context(|| "cannot read what is to be printed".to_owned())?;
+            let ready = &buffer[..held + read];
+            // A character may be cut at the end of what was read.
+            let whole = if terminal && read > 0 { text::whole_characters(ready) } else { ready.len() };
+            let wrote = if terminal {
+                write_to(stdout.as_fd(), sanitise(&ready[..whole], Keep::Lines).as_bytes())
             } else {
-                stdout.write_all(&buffer[..read])?;
+                write_to(stdout.as_fd(), &ready[..whole])
+            };
+            // The reader has what it wanted (`| head`); git ends quietly there too.
+            if !wrote.context(|| "cannot write to stdout".to_owned())? || read == 0 {
+                return Ok(());
             }
+            let all = held + read;
+            buffer.copy_within(whole..all, 0);
+            held = all - whole;
         }
-    };
-    match copy() {
-        // The reader has what it wanted (`| head`); git ends quietly there too.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        Err(error) => Err(Error::refused("cannot write to stdout").source(error)),
-        Ok(()) => Ok(()),
+    }
+
+    /// Writes a part of a stream at once, as it is or made harmless as [`Ui::data_stream`] does; false when nobody reads it
+    /// any more.
+    ///
+    /// # Errors
+    /// If it cannot be written, or the user interrupts.
+    pub fn pass_on(&self, bytes: &[u8], to: To) -> Result<bool> {
+        let (out, err) = (io::stdout(), io::stderr());
+        let (fd, terminal) = match to {
+            To::Stdout => (out.as_fd(), out.is_terminal()),
+            To::Stderr => (err.as_fd(), err.is_terminal()),
+        };
+        let wrote = if terminal { write_to(fd, sanitise(bytes, Keep::Lines).as_bytes()) } else { write_to(fd, bytes) };
+        wrote.context(|| "cannot write what the guest sends".to_owned())
+    }
+
+    /// Prints what clap has to say: help and version on stdout, a wrong command line on stderr; returns the exit code.
+    pub fn answer(answer: &clap::Error) -> ExitCode {
+        // A closed stdout or stderr must not turn into a panic.
+        let _ = answer.print();
+        u8::try_from(answer.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
+    }
+
+    /// Asks on the terminal and returns the line typed, or `None` when there is no terminal to ask on.
+    ///
+    /// # Errors
+    /// If the terminal cannot be read or written, or the user interrupts.
+    pub fn ask(&self, prompt: &str, hidden: bool) -> Result<Option<String>> {
+        let Ok(tty) = std::fs::File::options().read(true).write(true).open("/dev/tty") else {
+            return Ok(None);
+        };
+        let context = || "cannot ask on the terminal".to_owned();
+        let saved = termios::tcgetattr(&tty).context(context)?;
+        if hidden {
+            let mut silent = saved.clone();
+            silent.local_modes.remove(termios::LocalModes::ECHO);
+            // Before the question: an answer that is typed at once may neither be shown nor thrown away.
+            termios::tcsetattr(&tty, termios::OptionalActions::Flush, &silent).context(context)?;
+        }
+        let answer = (&tty).write_all(prompt.as_bytes()).context(context).and_then(|()| line_from(&tty));
+        if hidden {
+            termios::tcsetattr(&tty, termios::OptionalActions::Flush, &saved).context(context)?;
+            (&tty).write_all(b"\n").context(context)?;
+        }
+        Ok(Some(answer?))
+    }
+
+    /// Returns stdin, to be read until the user interrupts.
+    pub fn input(&self) -> Input {
+        Input(io::stdin())
     }
 }
 
 /// Where a part of a stream goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Port {
+pub enum To {
     /// stdout
-    Out,
+    Stdout,
     /// stderr
-    Err,
+    Stderr,
 }
 
-/// Writes a part of a stream at once, as it is or made harmless as [`data_stream`] does; false when nobody reads it any
-/// more.
-///
-/// # Errors
-/// When it cannot be written.
-pub fn pass_on(bytes: &[u8], to: Port) -> Result<bool> {
-    let (out, err) = (io::stdout(), io::stderr());
-    let (terminal, mut writer): (bool, Box<dyn Write>) = match to {
-        Port::Out => (out.is_terminal(), Box::new(out.lock())),
-        Port::Err => (err.is_terminal(), Box::new(err.lock())),
-    };
-    let text = if terminal { sanitise(bytes, Keep::Lines).into_bytes() } else { bytes.to_vec() };
-    match writer.write_all(&text).and_then(|()| writer.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
-        Err(error) => Err(Error::refused("cannot write what the guest sends").source(error)),
-        Ok(()) => Ok(true),
+/// stdin; a read of it ends when the user interrupts, with [`Error::interrupted`] in its error.
+pub struct Input(io::Stdin);
+
+impl Read for Input {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        wait_for(self.0.as_fd(), PollFlags::IN).map_err(io::Error::other)?;
+        let read = rustix::io::read(&self.0, buffer)?;
+        // The end of input may be a part of the same goodbye, as when a terminal goes.
+        interrupt::check().map_err(io::Error::other)?;
+        Ok(read)
     }
 }
 
-/// Which control characters [`sanitise`] lets through.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Keep {
-    /// None: for text that belongs on one line.
-    Nothing,
-    /// Newline and tab.
-    Lines,
-}
-
-/// Returns the text with control characters, and bytes that are not UTF-8, written as `\xNN`.
-///
-/// C1 controls and the bidirectional overrides go too: both steer a terminal.
-pub fn sanitise(bytes: &[u8], keep: Keep) -> String {
-    let mut text = String::with_capacity(bytes.len());
-    for chunk in bytes.utf8_chunks() {
-        for c in chunk.valid().chars() {
-            match c {
-                '\n' | '\t' if keep == Keep::Lines => text.push(c),
-                '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => text.extend(c.escape_unicode()),
-                c if c.is_control() => {
-                    let mut utf8 = [0; 4];
-                    for byte in c.encode_utf8(&mut utf8).bytes() {
-                        text.push_str(&format!("\\x{byte:02x}"));
-                    }
-                }
-                c => text.push(c),
-            }
-        }
-        for byte in chunk.invalid() {
-            text.push_str(&format!("\\x{byte:02x}"));
+/// Waits until a file can be read or written; a plain read or write would sit through an interrupt.
+fn wait_for(fd: BorrowedFd<'_>, what: PollFlags) -> Result<()> {
+    const GLANCE: Duration = interrupt::GLANCE;
+    let glance = Timespec { tv_sec: 0, tv_nsec: GLANCE.subsec_nanos().into() };
+    loop {
+        interrupt::check()?;
+        match poll(&mut [PollFd::from_borrowed_fd(fd, what)], Some(&glance)) {
+            Ok(0) | Err(Errno::INTR) => {}
+            _ => return Ok(()),
         }
     }
-    text
 }
 
-/// Returns a path for a message: in single quotes, made harmless.
-pub fn path(bytes: &[u8]) -> String {
-    format!("'{}'", sanitise(bytes, Keep::Nothing))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sanitise_disarms_escape_codes_and_keeps_text() {
-        assert_eq!(sanitise("a\x1b[31mé\u{9b}\n".as_bytes(), Keep::Nothing), "a\\x1b[31mé\\xc2\\x9b\\x0a");
-        assert_eq!(sanitise(b"a\xff\tb\n", Keep::Lines), "a\\xff\tb\n");
-        assert_eq!(sanitise("\u{202e}".as_bytes(), Keep::Lines), "\\u{202e}");
+/// Writes bytes, and looks for an interrupt while a pipe or a terminal is full; false when nobody reads it any more.
+fn write_to(fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<bool> {
+    // So much fits into a pipe that can be written to at all (PIPE_BUF).
+    const PIECE: usize = 4096;
+    let plain = rustix::fs::fstat(fd).is_ok_and(|stat| rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file());
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        if !plain {
+            wait_for(fd, PollFlags::OUT).map_err(io::Error::other)?;
+        }
+        let piece = if plain { rest } else { &rest[..rest.len().min(PIECE)] };
+        match rustix::io::write(fd, piece) {
+            Ok(written) => rest = &rest[written..],
+            Err(Errno::INTR | Errno::AGAIN) => {}
+            Err(Errno::PIPE) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        }
     }
+    Ok(true)
+}
+
+/// Reads a line; ends when the user interrupts.
+fn line_from(tty: &std::fs::File) -> Result<String> {
+    // A terminal hands out whole lines.
+    wait_for(tty.as_fd(), PollFlags::IN)?;
+    let mut line = String::new();
+    io::BufRead::read_line(&mut io::BufReader::new(tty), &mut line)
+        .context(|| "cannot read from the terminal".to_owned())?;
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }

@@ -39,6 +39,9 @@ pub struct Send {
     /// Write into the FIFO at PATH in the guest, which another tool made
     #[arg(long, value_name = "PATH")]
     pub fifo: Option<String>,
+    /// Describe the delivery as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Run processes in a guest that stay when the connection goes
@@ -114,8 +117,8 @@ pub struct SessionAttach {
     /// The session
     pub session: String,
     /// Begin at 'start', 'now', or an offset in its stdout
-    #[arg(long, value_name = "WHERE", default_value = "now", value_parser = From::parse)]
-    pub from: From,
+    #[arg(long, value_name = "WHERE", default_value = "now", value_parser = StartAt::parse)]
+    pub from: StartAt,
     /// Take over from another who is attached
     #[arg(long)]
     pub steal: bool,
@@ -123,18 +126,20 @@ pub struct SessionAttach {
 
 /// Where to begin in a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum From {
+pub enum StartAt {
     Start,
     Now,
     Offset(u64),
 }
 
-impl From {
-    fn parse(text: &str) -> Result<From, String> {
+impl StartAt {
+    fn parse(text: &str) -> Result<StartAt, String> {
         match text {
-            "start" => Ok(From::Start),
-            "now" => Ok(From::Now),
-            offset => offset.parse().map(From::Offset).map_err(|_| "neither 'start', 'now' nor an offset".to_owned()),
+            "start" => Ok(StartAt::Start),
+            "now" => Ok(StartAt::Now),
+            offset => {
+                offset.parse().map(StartAt::Offset).map_err(|_| "neither 'start', 'now' nor an offset".to_owned())
+            }
         }
     }
 }
@@ -188,6 +193,9 @@ pub struct SessionStop {
     /// Kill what has not ended after SECONDS
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(..=86400))]
     pub grace: u32,
+    /// Describe the end as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Remove a session that has ended: its logs and its status
@@ -197,4 +205,22 @@ pub struct SessionRemove {
     pub vm: String,
     /// The session
     pub session: String,
+    /// Describe what was done as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl Session {
+    /// Tells whether the result, and a failure, is to be JSON.
+    pub fn json(&self) -> bool {
+        match self {
+            Session::Start(args) => args.json,
+            Session::List(args) => args.json,
+            Session::Attach(_) => false,
+            Session::Logs(args) => args.json,
+            Session::Wait(args) => args.json,
+            Session::Stop(args) => args.json,
+            Session::Remove(args) => args.json,
+        }
+    }
 }

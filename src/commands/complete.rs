@@ -5,32 +5,34 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::{ArgMatches, CommandFactory, ValueHint};
 use clap_complete::engine::{self, ArgValueCandidates, CompletionCandidate};
 
-use crate::cli::{Cli, Complete, Global, Shell};
+use super::App;
+use super::base::Recorded;
+use crate::cli::{Cli, Complete, Shell};
 use crate::error::Result;
 use crate::host::Repo;
-use crate::process::Call;
-use crate::settings::Settings;
-use crate::ui;
+use crate::reporter::Reporter;
+use crate::settings::{Flags, Settings};
 
 /// Prints the candidates for the last word, one a line.
 ///
 /// # Errors
 /// When stdout cannot be written. Where nothing is known, nothing is said.
-pub fn run(args: &Complete, settings: &Settings) -> Result<()> {
+pub fn run(args: &Complete, app: &App) -> Result<()> {
     let mut words: Vec<_> = args.words.iter().map(|word| Typed::new(args, word)).collect();
     let last = words.pop().unwrap_or_default();
     let mut line = vec![OsString::from("git-banger")];
     line.extend(words.into_iter().chain([last.clone()]).map(|word| OsString::from_vec(word.value)));
 
     let matches = Cli::command().ignore_errors(true).try_get_matches_from(&line).unwrap_or_default();
-    let global = Global { dir: dir(&matches, settings), ..settings.global().clone() };
-    let state = State { global, vm: vm(&matches) };
+    let flags = Flags { dir: dir(&matches, &app.settings), ..app.settings.flags().clone() };
+    let state = State { flags, reporter: app.reporter(), vm: vm(&matches) };
     let index = line.len() - 1;
-    let here = state.global.dir.clone().unwrap_or_else(|| PathBuf::from("."));
+    let here = state.flags.dir.clone().unwrap_or_else(|| PathBuf::from("."));
     let mut candidates =
         engine::complete(&mut state.known_to(Cli::command()), line, index, Some(&here)).unwrap_or_default();
     // As in git: options are offered after a dash.
@@ -48,12 +50,12 @@ pub fn run(args: &Complete, settings: &Settings) -> Result<()> {
         }
         answer.push(b'\n');
     }
-    ui::data_bytes(&answer)
+    app.ui().data_stream(&mut &*answer)
 }
 
 /// Returns the folder of `-C`, from the words so far.
 fn dir(matches: &ArgMatches, settings: &Settings) -> Option<PathBuf> {
-    let outer = settings.global().dir.as_deref();
+    let outer = settings.dir();
     let inner = matches.try_get_one::<PathBuf>("dir").ok().flatten();
     match (outer, inner) {
         (Some(outer), Some(inner)) => Some(outer.join(inner)),
@@ -72,7 +74,8 @@ fn vm(matches: &ArgMatches) -> Option<String> {
 /// What is known here without asking a guest.
 #[derive(Clone)]
 struct State {
-    global: Global,
+    flags: Flags,
+    reporter: Arc<dyn Reporter>,
     vm: Option<String>,
 }
 
@@ -99,8 +102,9 @@ impl State {
     }
 
     fn vms(&self) -> Vec<CompletionCandidate> {
-        let named = Settings::load(self.global.clone()).map(|settings| settings.vms()).unwrap_or_default();
-        let prepared = Repo::open(self.global.dir.as_deref()).and_then(|repo| repo.prepared_vms()).unwrap_or_default();
+        let named =
+            Settings::load(self.flags.clone(), &self.reporter).map(|settings| settings.vms()).unwrap_or_default();
+        let prepared = self.repo().and_then(|repo| repo.prepared_vms()).unwrap_or_default();
         let prepared = prepared.iter().filter(|name| named.iter().all(|vm| vm.name != **name));
         let known = named.iter().map(|vm| candidate(&vm.name, &vm.url));
         known.chain(prepared.map(|name| candidate(name, "prepared from here"))).collect()
@@ -108,7 +112,7 @@ impl State {
 
     fn sessions(&self) -> Vec<CompletionCandidate> {
         let Some(vm) = &self.vm else { return Vec::new() };
-        let seen = Repo::open(self.global.dir.as_deref()).map(|repo| repo.seen_sessions(vm)).unwrap_or_default();
+        let seen = self.repo().map(|repo| repo.seen_sessions(vm)).unwrap_or_default();
         seen.iter().map(|name| candidate(name, "")).collect()
     }
 
@@ -118,33 +122,22 @@ impl State {
             candidate("@prepare", "the head that was prepared").hide(true),
             candidate("HEAD", "the guest's HEAD: only what is not committed there"),
         ];
-        bases.extend(
-            ["refs/heads", "refs/tags"].iter().flat_map(|kind| self.refs(kind)).map(|name| candidate(&name, "")),
-        );
+        if let Ok(repo) = self.repo() {
+            let refs = ["refs/heads", "refs/tags"].into_iter().flat_map(|kind| repo.refs(kind).unwrap_or_default());
+            bases.extend(refs.map(|name| candidate(&name, "")));
+        }
         bases
     }
 
     fn records(&self) -> Vec<CompletionCandidate> {
-        let kinds = [
-            ("prepare", "the head that was prepared"),
-            ("baseline", "the guest's files right after prepare"),
-            ("snapshot", "the guest's work when it was fetched last"),
-        ];
-        let both = kinds.map(|(kind, help)| {
+        let both = Recorded::ALL.map(|(_, kind, help)| {
             [candidate(&format!("HEAD@{kind}"), help), candidate(&format!("@{kind}"), help).hide(true)]
         });
         both.into_iter().flatten().collect()
     }
 
-    /// Returns the refs that fit a pattern, without their first two components.
-    fn refs(&self, pattern: &str) -> Vec<String> {
-        let call = Call::new("git").args(["for-each-ref", "--format=%(refname:lstrip=2)", pattern]);
-        let call = match &self.global.dir {
-            Some(dir) => call.dir(dir),
-            None => call,
-        };
-        let listed = call.stdout().unwrap_or_default();
-        String::from_utf8_lossy(&listed).lines().map(str::to_owned).collect()
+    fn repo(&self) -> Result<Repo> {
+        Repo::open(self.flags.dir.as_deref(), &self.reporter)
     }
 }
 

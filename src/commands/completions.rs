@@ -1,15 +1,15 @@
 //! `git banger completions`: the script of a shell.
 
+use super::App;
 use crate::cli::{Completions, Shell};
 use crate::error::Result;
-use crate::ui;
 
 /// Prints the script.
 ///
 /// # Errors
 /// When stdout cannot be written.
-pub fn run(args: &Completions) -> Result<()> {
-    ui::data(script(args.shell))
+pub fn run(args: &Completions, app: &App) -> Result<()> {
+    app.ui().data(script(args.shell))
 }
 
 /// Returns the text of the script.

@@ -1,31 +1,36 @@
 //! `git banger prepare`: the repository into a guest, and the prepared head into our records.
 
-use super::report;
+use std::ffi::OsStr;
+
+use serde_json::json;
+
+use super::{App, report};
 use crate::cli::Prepare;
 use crate::error::{Error, Result};
-use crate::guest::{Guest, Shipment};
-use crate::host::{Repo, config, ship};
-use crate::settings::{Settings, Vm};
-use crate::ui;
+use crate::guest::Shipment;
+use crate::host::{Head, Repo, config, ship};
+use crate::text::{self, count};
+use crate::vm::Vm;
 
 /// Ships HEAD's commit with its history and the uncommitted edits.
 ///
 /// # Errors
-/// When the host has nothing to ship, the guest cannot take it, or the connection is lost; nothing is left behind then.
-pub fn run(args: &Prepare, settings: &Settings) -> Result<()> {
-    let repo = Repo::open(settings.global().dir.as_deref())?;
-    let vm = settings.vm(&args.vm, args.path.as_deref(), Some(&repo.name()))?;
+/// If the host has nothing to ship, the guest cannot take it, or the connection is lost; nothing is left behind then.
+pub fn run(args: &Prepare, app: &App) -> Result<()> {
+    let repo = app.repo()?;
+    let vm = app.settings.vm(&args.vm, args.path.as_deref(), Some(&repo.name()))?;
     let head = repo.head()?;
     let branch = match &args.branch {
-        Some(branch) => checked_branch(&repo, branch)?,
+        Some(branch) => Some(checked_branch(&repo, branch)?),
         None => head.branch.as_deref(),
     };
     let freight = ship::gather(&repo, &vm.name, &head, args.untracked, args.depth)?;
+    let told = Told { vm: &vm, head: &head, branch, freight: &freight };
     if args.dry_run {
-        return say("would ship", &repo, &vm, branch, &freight);
+        return told.tell(app, args, None);
     }
-    let guest = Guest::connect(&vm)?;
-    let packing = ui::progress("packing");
+    let guest = app.connect(&vm)?;
+    let packing = app.ui().progress("packing");
     let pack = ship::pack(&repo, &head, &freight)?;
     drop(packing);
     let [name, email] = repo.identity()?;
@@ -42,47 +47,76 @@ pub fn run(args: &Prepare, settings: &Settings) -> Result<()> {
     let path = guest.prepare(shipment)?;
     guest.close();
     repo.record(&vm.name, &head.commit, &freight.baseline).map_err(|error| {
-        error.hint(format!(
-            "the workspace is in the guest, unrecorded: remove {}, then prepare again",
-            ui::path(path.as_bytes())
-        ))
+        let path = text::path(path.as_bytes());
+        error.detail(format!("the workspace is in the guest, unrecorded: remove {path} there, then prepare again"))
     })?;
     if !vm.path_is_configured {
-        config::set(repo.top().ok(), false, &format!("banger.{}.path", vm.name), &vm.path)?;
+        let key = format!("banger.{}.path", vm.name);
+        config::set(repo.top().ok(), false, &key, &vm.path, &app.reporter())?;
     }
-    say("shipped", &repo, &vm, branch, &freight)?;
-    ui::status(&format!("workspace: {}", ui::path(path.as_bytes())));
-    ui::hint(&format!("after some work there: git banger pull {} --base-commit HEAD@prepare", vm.name));
-    Ok(())
+    told.tell(app, args, Some(&path))
 }
 
-fn say(what: &str, repo: &Repo, vm: &Vm, branch: Option<&str>, freight: &ship::Freight) -> Result<()> {
-    let at = match freight.commits {
-        0 => "no commit yet".to_owned(),
-        commits => format!("{} ({})", repo.head()?.commit.short(), report::count(commits, "commit")),
-    };
-    let edits = match freight.edited {
-        0 => "no".to_owned(),
-        edited => format!("{} of", report::count(edited, "file")),
-    };
-    ui::status(&format!(
-        "{what} {} at {at} to '{}', with {edits} uncommitted edits",
-        branch.map_or("a detached HEAD".to_owned(), |branch| format!("branch '{branch}'")),
-        vm.name,
-    ));
-    if freight.left_untracked > 0 {
-        ui::status(&format!("{} stayed behind", report::count(freight.left_untracked, "untracked file")));
-        ui::hint("--untracked ships them too");
-    }
-    if freight.submodules > 0 {
-        ui::status(&format!("the files of {} stayed behind", report::count(freight.submodules, "submodule")));
-    }
-    Ok(())
+/// What is said of a prepare.
+struct Told<'a> {
+    vm: &'a Vm,
+    head: &'a Head,
+    branch: Option<&'a OsStr>,
+    freight: &'a ship::Freight,
 }
 
-fn checked_branch<'a>(repo: &Repo, branch: &'a str) -> Result<Option<&'a str>> {
+impl Told<'_> {
+    /// Says what was shipped to a workspace, or would be.
+    fn tell(&self, app: &App, args: &Prepare, workspace: Option<&str>) -> Result<()> {
+        let Told { vm, head, branch, freight } = self;
+        if args.json {
+            return report::json(
+                app.ui(),
+                &json!({
+                    "vm": vm.name,
+                    "shipped": workspace.is_some(),
+                    "workspace": workspace,
+                    "branch": branch.map(OsStr::to_string_lossy),
+                    "head": head.commit,
+                    "baseline": freight.baseline,
+                    "commits": freight.commits,
+                    "edited": freight.edited,
+                    "untracked_left": freight.left_untracked,
+                    "submodules": freight.submodules,
+                }),
+            );
+        }
+        let what = if workspace.is_some() { "shipped" } else { "would ship" };
+        let at = match freight.commits {
+            0 => "no commit yet".to_owned(),
+            commits => format!("{} ({})", head.commit.short(), count(commits, "commit")),
+        };
+        let edits = match freight.edited {
+            0 => "no".to_owned(),
+            edited => format!("{} of", count(edited, "file")),
+        };
+        let branch = branch
+            .map_or("a detached HEAD".to_owned(), |branch| format!("branch {}", text::path(branch.as_encoded_bytes())));
+        app.ui().status(&format!("{what} {branch} at {at} to '{}', with {edits} uncommitted edits", vm.name));
+        if freight.left_untracked > 0 {
+            let left = count(freight.left_untracked, "untracked file");
+            app.ui().status(&format!("{left} stayed behind (--untracked ships such files, too)"));
+        }
+        if freight.submodules > 0 {
+            app.ui().status(&format!("the files of {} stayed behind", count(freight.submodules, "submodule")));
+        }
+        if let Some(workspace) = workspace {
+            app.ui().status(&format!("workspace: {}", text::path(workspace.as_bytes())));
+            let pull = app.line().banger(["pull", &vm.name, "--base-commit", "HEAD@prepare"]);
+            app.hint(pull, "brings the work back, once there is some");
+        }
+        Ok(())
+    }
+}
+
+fn checked_branch<'a>(repo: &Repo, branch: &'a str) -> Result<&'a OsStr> {
     if !repo.is_branch_name(branch)? {
-        return Err(Error::usage(format!("{} cannot be the name of a branch", ui::path(branch.as_bytes()))));
+        return Err(Error::usage(format!("{} cannot be the name of a branch", text::path(branch.as_bytes()))));
     }
-    Ok(Some(branch))
+    Ok(OsStr::new(branch))
 }

@@ -1,61 +1,78 @@
 //! `git banger pull`: fetch, then land.
 
+use std::process::ExitCode;
 use std::thread;
 
 use serde::Serialize;
 
-use super::fetch::{self, Base};
+use super::base::Base;
 use super::report::{self, List};
+use super::{App, blocked, taking};
 use crate::cli::{Conflict, Pull};
-use crate::error::{Error, Result};
-use crate::host::land::{self, How};
+use crate::error::{Error, Fault, Kind, Next, Result};
+use crate::host::land::{self, How, Plan};
 use crate::host::{Landed, Records, Repo};
-use crate::process::quoted;
-use crate::settings::{Settings, Vm};
-use crate::snapshot::{Change, Snapshot};
-use crate::ui;
+use crate::snapshot::Snapshot;
+use crate::text::{self, count};
+use crate::vm::Vm;
 
 /// Brings the guest's work straight into the working tree, all or nothing.
 ///
 /// # Errors
-/// As fetch; and when the work cannot land: every path is named, nothing is changed, and the snapshot is kept.
-pub fn run(args: &Pull, settings: &Settings) -> Result<()> {
-    let repo = Repo::open(settings.global().dir.as_deref())?;
+/// As fetch; and if the work cannot land: every path is named, nothing is changed, and the snapshot is kept.
+pub fn run(args: &Pull, app: &App) -> Result<ExitCode> {
+    let repo = app.repo()?;
     repo.top()?;
     refuse_for_git(args, &repo)?;
-    land::recover(&repo)?;
-    let vm = settings.vm(&args.vm, None, Some(&repo.name()))?;
+    recover(app, &repo)?;
+    let vm = app.settings.vm(&args.vm, None, Some(&repo.name()))?;
     let records = repo.records(&vm.name)?;
-    let base = Base::choose(&args.taking, &vm, Some(&records))?;
+    let base = Base::choose(args.taking.base_commit.as_deref(), &vm, Some((&repo, &records)), app)?;
     let (snapshot, ours) = thread::scope(|scope| {
         // The host's own files are read while the guest works.
         let ours = scope.spawn(|| repo.files(&vm.name));
-        let (snapshot, _) = fetch::take(&repo, &vm, &records, &base, &args.taking)?;
+        let (snapshot, _) = taking::take(app, &repo, &vm, &records, &base, &args.taking)?;
         let ours = ours.join().map_err(|_| Error::bug("reading the host's files failed"))??;
         Ok::<_, Error>((snapshot, ours))
     })?;
     if base.is_open() {
-        refuse_open_base(&repo, &records, &snapshot, args)?;
+        refuse_open_base(app, &repo, &records, &snapshot)?;
     }
 
     let pathspecs = repo.pathspecs(&args.pathspecs);
-    let again = again(args, args.taking.base_commit.as_deref());
-    let how = How { conflict: args.conflict, new_change: args.new_change, again: &again };
-    let plan = land::plan(&repo, &records, ours, &snapshot, &pathspecs, how)?;
-    let changes = plan.shown().to_vec();
-    let conflicts = plan.conflicts().to_vec();
-    let stat = if args.stat { plan.stat()? } else { Vec::new() };
-    let landing = ui::progress("landing");
-    let landed = if args.dry_run { Landed::default() } else { plan.land()? };
+    let how = How { conflict: args.conflict.into(), new_change: args.new_change };
+    let blocked = |blocked| blocked::error(blocked, app, &repo, args);
+    let plan = land::plan(&repo, &records, ours, &snapshot, &pathspecs, how).map_err(blocked)?;
+    let told = Told::of(&plan, args, &vm, &base, &snapshot)?;
+    let landing = app.ui().progress("landing");
+    let landed = if args.dry_run { Landed::default() } else { plan.land().map_err(blocked)? };
     drop(landing);
-    tell(args, &vm, &base, &snapshot, (&changes, &conflicts), &stat).map_err(|error| match args.dry_run {
-        true => error,
-        false => error.hint("the work has landed all the same: git status"),
-    })?;
-    if let Some(undo) = landed.undo {
-        ui::status(&format!("undo: {undo}"));
+    told.tell(app, &landed).map_err(|error| {
+        let what = if args.dry_run { "nothing was changed" } else { "the work has landed all the same" };
+        error.detail(what)
+    })
+}
+
+/// Takes back a landing that was cut off, and says so.
+fn recover(app: &App, repo: &Repo) -> Result<()> {
+    let Some(aside) = land::recover(repo)? else { return Ok(()) };
+    app.ui().warn("an earlier landing was cut off half-way; it was taken back first");
+    for aside in aside {
+        let path = text::path(&aside.path);
+        app.ui().warn(&format!("what was at {path} meanwhile is now '{}'", aside.kept.display()));
     }
     Ok(())
+}
+
+/// What is said of a pull, all of it known before the first file is written.
+struct Told<'a> {
+    args: &'a Pull,
+    vm: &'a Vm,
+    snapshot: &'a Snapshot,
+    since: String,
+    changes: Vec<crate::snapshot::Change>,
+    conflicts: Vec<Vec<u8>>,
+    stat: Vec<u8>,
 }
 
 #[derive(Serialize)]
@@ -65,54 +82,81 @@ struct Pulled<'a> {
     landed: bool,
     files: Vec<report::JsonChange>,
     conflicts: Vec<report::JsonPath>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    undo: Option<&'a str>,
 }
 
-fn tell(
-    args: &Pull,
-    vm: &Vm,
-    base: &Base,
-    snapshot: &Snapshot,
-    (changes, conflicts): (&[Change], &[Vec<u8>]),
-    stat: &[u8],
-) -> Result<()> {
-    if args.json {
-        report::json(&Pulled {
-            snapshot: report::json_snapshot(&vm.name, snapshot),
-            landed: !args.dry_run,
-            files: report::json_changes(changes),
-            conflicts: conflicts.iter().map(|path| report::JsonPath::new(path)).collect(),
-        })?;
-    } else if args.stat {
-        ui::data_bytes(stat)?;
-    } else {
-        ui::data_bytes(&report::list(changes, List { status: true, nul: false }))?;
+impl<'a> Told<'a> {
+    fn of(plan: &Plan<'_>, args: &'a Pull, vm: &'a Vm, base: &Base, snapshot: &'a Snapshot) -> Result<Told<'a>> {
+        Ok(Told {
+            args,
+            vm,
+            snapshot,
+            since: format!("from '{}' since {}", vm.name, base.shown(snapshot)),
+            changes: plan.shown().to_vec(),
+            conflicts: plan.conflicts().to_vec(),
+            stat: if args.stat { plan.stat()? } else { Vec::new() },
+        })
     }
-    let since = format!("from '{}' since {}", vm.name, base.shown(snapshot));
-    ui::status(&match (changes.len() as u64, args.dry_run) {
-        (0, _) => format!("nothing new {since}"),
-        (files, true) => format!("would land {} {since}; nothing was changed", report::count(files, "changed file")),
-        (files, false) => format!("landed {} {since}", report::count(files, "changed file")),
-    });
-    for path in conflicts {
-        ui::warn(&format!("{} has changed here and in the guest: a conflict to settle", ui::path(path)));
-    }
-    Ok(())
-}
 
-/// Returns the arguments that ask for the same work again, with this base.
-fn again(args: &Pull, base: Option<&str>) -> String {
-    let mut words = vec![quoted(args.vm.as_ref())];
-    if let Some(base) = base {
-        words.extend(["--base-commit".to_owned(), quoted(base.as_ref())]);
+    fn tell(&self, app: &App, landed: &Landed) -> Result<ExitCode> {
+        let conflicted = (!self.conflicts.is_empty() && !self.args.dry_run).then(|| self.conflicted());
+        if self.args.json {
+            let pulled = Pulled {
+                snapshot: report::json_snapshot(&self.vm.name, self.snapshot),
+                landed: !self.args.dry_run,
+                files: report::json_changes(&self.changes),
+                conflicts: self.conflicts.iter().map(|path| report::JsonPath::new(path)).collect(),
+                undo: landed.undo.as_deref(),
+            };
+            if let Some(error) = &conflicted {
+                return Ok(app.voice.fail_with(error, report::object(&pulled)?));
+            }
+            report::json(app.ui(), &pulled)?;
+        } else if self.args.stat {
+            app.ui().data_stream(&mut &*self.stat)?;
+        } else {
+            app.ui().data_stream(&mut &*report::list(&self.changes, List { status: true, nul: false }))?;
+        }
+        self.status(app);
+        for path in &landed.unheld {
+            app.ui().warn(&format!("{} has landed, but jj does not hold it as it landed", text::path(path)));
+        }
+        if let Some(undo) = &landed.undo {
+            app.ui().status(&format!("undo: {undo}"));
+        }
+        Ok(conflicted.map_or(ExitCode::SUCCESS, |error| app.voice.fail(&error)))
     }
-    if args.taking.ignore_unreadable {
-        words.push("--ignore-unreadable".to_owned());
+
+    fn status(&self, app: &App) {
+        let (ui, since) = (app.ui(), &self.since);
+        let files = count(self.changes.len() as u64, "changed file");
+        ui.status(&match (self.changes.len(), self.args.dry_run) {
+            (0, _) if self.conflicts.is_empty() => format!("nothing new {since}"),
+            (_, true) => format!("would land {files} {since}; nothing was changed"),
+            (_, false) => format!("landed {files} {since}"),
+        });
+        if self.args.dry_run {
+            for path in &self.conflicts {
+                ui.warn(&format!("{} has changed here and in the guest: a conflict to settle", text::path(path)));
+            }
+        }
     }
-    if !args.pathspecs.is_empty() {
-        words.push("--".to_owned());
-        words.extend(args.pathspecs.iter().map(|pathspec| quoted(pathspec)));
+
+    /// Returns the error for a landing that leaves conflicts.
+    fn conflicted(&self) -> Error {
+        let fault = |path: &Vec<u8>| {
+            let why = "has changed here and in the guest: a conflict to settle".to_owned();
+            Fault { path: path.clone(), kind: "both-changed", why }
+        };
+        let files = count(self.conflicts.len() as u64, "file");
+        let message = format!("the work of guest '{}' has landed, with conflicts in {files}", self.vm.name);
+        let error = Error::new(Kind::Conflicted, message).vm(&self.vm.name).paths(self.conflicts.iter().map(fault));
+        match self.args.conflict {
+            Conflict::Record => error.next(Next::ResolveInJj("@")),
+            _ => error.detail("conflict markers in the files show both versions"),
+        }
     }
-    words.join(" ")
 }
 
 /// Refuses what only jj can do.
@@ -122,29 +166,39 @@ fn refuse_for_git(args: &Pull, repo: &Repo) -> Result<()> {
         Pull { new_change: true, .. } => "--new-change",
         _ => return Ok(()),
     };
-    if repo.is_jj() { Ok(()) } else { Err(Error::usage(format!("'{flag}' needs a jj workspace, and this is none"))) }
+    if repo.is_jj() { Ok(()) } else { Err(Error::usage(format!("'{flag}' needs a jj workspace, and this is not one"))) }
 }
 
-/// Refuses a pull that could mean two things: the guest has commits, and nobody said whether they are to come.
-fn refuse_open_base(repo: &Repo, records: &Records, snapshot: &Snapshot, args: &Pull) -> Result<()> {
+/// Refuses a pull that could mean two things: the guest has commits, and nobody said whether to bring them.
+fn refuse_open_base(app: &App, repo: &Repo, records: &Records, snapshot: &Snapshot) -> Result<()> {
     let Some(prepared) = records.prepare.as_ref().filter(|prepared| **prepared != snapshot.head) else {
         return Ok(());
     };
-    let commits = report::count(repo.count(prepared, &snapshot.head)?, "commit");
-    let since =
-        |base| Ok::<_, Error>(report::count(repo.diff(base, &snapshot.commit, true, &[])?.len() as u64, "file"));
+    let (ahead, behind) = (repo.count(prepared, &snapshot.head)?, repo.count(&snapshot.head, prepared)?);
+    let since = |base| Ok::<_, Error>(count(repo.diff(base, &snapshot.commit, true, &[])?.len() as u64, "file"));
     // What was shipped beside the head is no work of the guest's.
     let shipped = records.baseline.as_ref().unwrap_or(prepared);
     let (all, rest) = (since(shipped)?, since(&snapshot.head)?);
-    let moved = match repo.count(&snapshot.head, prepared)? {
-        0 => format!("has {commits} past the prepared head"),
-        gone => format!(
-            "went back by {} from the prepared head, and has {commits} of its own",
-            report::count(gone, "commit")
+    let (commits, missing) = (count(ahead, "commit"), count(behind, "commit"));
+    let moved = match (ahead, behind) {
+        (_, 0) => format!("has {commits} past the prepared head: choose whether to bring its commits"),
+        (0, _) => format!("went back by {missing} from the prepared head: choose what to compare its files with"),
+        _ => format!(
+            "has diverged from the prepared head ({missing} missing, {commits} of its own): choose whether to bring its \
+             commits"
         ),
     };
-    Err(Error::refused(format!("guest '{}' {moved}: say whether they are to come", records.vm))
-        .hint(format!("with its commits ({commits}, {all}): git banger pull {}", again(args, Some("HEAD@prepare"))))
-        .hint(format!("only what is not committed there ({rest}): git banger pull {}", again(args, Some("HEAD"))))
-        .hint("for every pull from now on: git config banger.base HEAD@prepare"))
+    let with_commits = match ahead {
+        0 => format!("brings all that differs from the prepared head ({all})"),
+        _ => format!("brings its commits too ({commits}, {all})"),
+    };
+    let line = app.line().for_real();
+    Err(Error::refused(format!("guest '{}' {moved}", records.vm))
+        .vm(&records.vm)
+        .run(line.with("--base-commit", Some("HEAD@prepare")), with_commits)
+        .run(line.with("--base-commit", Some("HEAD")), format!("brings only what is not committed there ({rest})"))
+        .run(
+            app.git(repo, &["config", "banger.base", "HEAD@prepare"]),
+            "takes the prepared head in every pull from now on",
+        ))
 }

@@ -1,10 +1,12 @@
 //! How results are told: lists of files, notes, JSON.
 
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
 use crate::snapshot::{Change, Note, NoteKind, Snapshot};
-use crate::ui;
+use crate::text;
+use crate::ui::Ui;
 
 /// How a list of files is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,10 +69,10 @@ fn quoted(path: &[u8]) -> String {
 }
 
 /// Warns of everything that the snapshot holds in another form than the guest, or not at all.
-pub fn notes(notes: &[Note]) {
+pub fn notes(ui: &Ui, notes: &[Note]) {
     for note in notes {
-        let path = ui::path(&note.path);
-        ui::warn(&match note.kind {
+        let path = text::path(&note.path);
+        ui.warn(&match note.kind {
             NoteKind::NestedRepository => {
                 format!("{path} is a repository of its own: its files come as ordinary files, its history does not")
             }
@@ -86,19 +88,24 @@ pub fn notes(notes: &[Note]) {
     }
 }
 
-/// Returns `1 file`, `2 files`.
-pub fn count(number: u64, what: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{number} {what}{plural}")
-}
-
 /// Prints a value as one line of JSON.
 ///
 /// # Errors
 /// When stdout cannot be written.
-pub fn json(value: &impl Serialize) -> Result<()> {
+pub fn json(ui: &Ui, value: &impl Serialize) -> Result<()> {
     let text = serde_json::to_string(value).map_err(|error| Error::bug("cannot write JSON").source(error))?;
-    ui::data(&format!("{text}\n"))
+    ui.data(&format!("{text}\n"))
+}
+
+/// Returns a value as an object that more can be added to.
+///
+/// # Errors
+/// [`Error::bug`] if it is another kind of value.
+pub fn object(value: &impl Serialize) -> Result<Map<String, Value>> {
+    match serde_json::to_value(value) {
+        Ok(Value::Object(object)) => Ok(object),
+        _ => Err(Error::bug("a result is no object in JSON")),
+    }
 }
 
 /// A path in JSON: text, and the bytes too where they are not UTF-8.

@@ -4,55 +4,64 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
 
 use serde::de::IgnoredAny;
+use serde_json::json;
 
 use super::session::check_word;
+use super::{App, report};
 use crate::cli::Send;
-use crate::error::{Context, Error, Result};
-use crate::guest::Guest;
+use crate::error::{Context, Error, Kind, Result};
 use crate::guest::session::{Delivery, Message, Target};
-use crate::settings::Settings;
-use crate::ui;
+use crate::text;
 
 /// Sends the message.
 ///
 /// # Errors
 /// When the message cannot be had or is not what it should be, the guest does not take it, or it is not known whether
 /// it did.
-pub fn run(args: &Send, settings: &Settings) -> Result<()> {
+pub fn run(args: &Send, app: &App) -> Result<()> {
     let target = match (&args.session, &args.fifo) {
         (Some(name), _) => Target::Session(check_word(name, "the name of a session")?),
         (None, Some(path)) => Target::Fifo(path),
         (None, None) => return Err(Error::usage("no session is named")),
     };
     let key = args.id.as_deref().map(|key| check_word(key, "a key")).transpose()?;
-    let vm = settings.vm(&args.vm, None, Some("."))?;
-    let message = Message::build(|to| fill(args, to))?;
+    let vm = app.settings.vm(&args.vm, None, Some("."))?;
+    let message = Message::build(|to| fill(args, app, to))?;
     let length = message.length();
     if length == 0 && !args.eof {
         return Err(Error::usage("there is nothing to send"));
     }
-    let guest = Guest::connect(&vm)?;
-    let again = guest.send(target, message, Delivery { timeout: args.timeout, eof: args.eof, key })?;
+    let guest = app.connect(&vm)?;
+    let delivery = Delivery { timeout: args.timeout, eof: args.eof, key };
+    let again = guest.send(target, message, delivery).map_err(|error| match (error.kind(), key) {
+        (Kind::Unconfirmed, Some(_)) => error.detail("send it again with the same --id: it is delivered once"),
+        (Kind::Unconfirmed, None) => error.detail("a message with an --id can be sent again, and is delivered once"),
+        _ => error,
+    })?;
     guest.close();
-    ui::status(&match again {
+    if args.json {
+        let sent = json!({ "vm": vm.name, "session": args.session, "bytes": length, "again": again });
+        return report::json(app.ui(), &sent);
+    }
+    app.ui().status(&match again {
         false => format!("delivered {length} bytes"),
-        true => "delivered before, and not again".to_owned(),
+        true => "already delivered; not sent again".to_owned(),
     });
     Ok(())
 }
 
-fn fill(args: &Send, to: &mut dyn Write) -> Result<()> {
+fn fill(args: &Send, app: &App, to: &mut dyn Write) -> Result<()> {
     match (&args.message, &args.file) {
         (Some(text), _) => {
             let newline = if args.no_newline || text.ends_with('\n') { "" } else { "\n" };
             copy(args, &mut format!("{text}{newline}").as_bytes(), to)
         }
         (None, Some(path)) => {
-            let name = ui::path(path.as_os_str().as_encoded_bytes());
+            let name = text::path(path.as_os_str().as_encoded_bytes());
             let file = File::open(path).context(|| format!("cannot read {name}"))?;
             copy(args, &mut BufReader::new(file), to)
         }
-        (None, None) => copy(args, &mut io::stdin().lock(), to),
+        (None, None) => copy(args, &mut BufReader::new(app.ui().input()), to),
     }
 }
 

@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use super::script::Script;
 use crate::error::{Error, Result};
 use crate::ssh::Call;
-use crate::ui::{self, Keep};
+use crate::text;
 
 /// A script and the arguments that it was given so far.
 pub struct Args<'a> {
@@ -16,10 +16,10 @@ pub struct Args<'a> {
     words: Vec<Vec<u8>>,
 }
 
-impl<'a> Args<'a> {
-    /// Begins a call of a script.
-    pub fn new(script: &'a Script) -> Self {
-        Args { script, given: Vec::new(), words: Vec::new() }
+impl Script {
+    /// Begins a call.
+    pub fn args(&self) -> Args<'_> {
+        Args { script: self, given: Vec::new(), words: Vec::new() }
     }
 }
 
@@ -79,13 +79,6 @@ impl Args<'_> {
     /// As [`Args::text`].
     pub fn call(&self, nonce: &str, payload: Option<Box<dyn Read + Send>>) -> Result<Call> {
         let script = self.text(nonce)?;
-        if ui::tracing() {
-            let shown = |bytes| format!("'{}'", ui::sanitise(bytes, Keep::Nothing));
-            let named = self.values().map(|(name, value)| format!(" {name}={}", shown(value)));
-            let words = self.words.iter().map(|word| format!(" {}", shown(word)));
-            let shown: String = named.chain(words).collect();
-            ui::trace(&format!("guest script '{}' ({} bytes):{shown}", self.script.name, script.len()));
-        }
         // 'dd bs=1' takes exactly the script and leaves the rest of stdin, which no shell's own reading does. 'head'
         // may take more, and is done at once (1 ms against 27): good where nothing follows but the end. Not every head
         // has '-c', which POSIX does not know. No character here means anything to fish or csh.
@@ -96,6 +89,13 @@ impl Args<'_> {
         };
         let command = format!("exec sh -c 'eval \"$({read})\"' git-banger");
         Ok(Call { command, script, payload })
+    }
+
+    /// Returns the call for a user who looks for a fault.
+    pub fn shown(&self) -> String {
+        let named = self.values().map(|(name, value)| format!(" {name}={}", text::path(value)));
+        let words = self.words.iter().map(|word| format!(" {}", text::path(word)));
+        format!("guest script '{}':{}", self.script.name, named.chain(words).collect::<String>())
     }
 
     fn values(&self) -> impl Iterator<Item = (&'static str, &[u8])> {

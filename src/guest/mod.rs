@@ -8,15 +8,17 @@ mod stream;
 mod verdict;
 
 use std::collections::HashSet;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{Read, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
 
-use crate::error::{Error, Result};
-use crate::settings::Vm;
+use crate::error::{Context, Error, Kind, Result};
+use crate::reporter::{Reporter, Step};
 use crate::snapshot::{Change, GITLINK, Note, NoteKind, Oid, Snapshot};
-use crate::ssh::{self, Connection, Running};
-use crate::ui;
+use crate::ssh::{self, Connection, Refused, Running};
+use crate::vm::Vm;
 
 use answer::Answer;
 use args::Args;
@@ -26,6 +28,7 @@ use stream::Stream;
 pub struct Guest {
     vm: Vm,
     connection: Connection,
+    reporter: Arc<dyn Reporter>,
 }
 
 /// What a snapshot is taken for.
@@ -61,7 +64,7 @@ pub enum Payload {
 /// What prepare ships.
 pub struct Shipment<'a> {
     /// The branch to be on, without `refs/heads/`; `None` for a detached HEAD.
-    pub branch: Option<&'a str>,
+    pub branch: Option<&'a OsStr>,
     /// The commit to be at.
     pub head: &'a Oid,
     /// The branch has no commit yet; `head` is the empty commit.
@@ -71,7 +74,7 @@ pub struct Shipment<'a> {
     /// `sha1` or `sha256`.
     pub object_format: &'a str,
     /// The worker's name and address, unless the guest has its own.
-    pub identity: (&'a str, &'a str),
+    pub identity: (&'a OsStr, &'a OsStr),
     /// The commits at which the history ends, if it is not whole.
     pub shallow: &'a [Oid],
     /// The pack that holds it all.
@@ -108,8 +111,9 @@ impl Guest {
     ///
     /// # Errors
     /// When it is not reached, not trusted, or does not let us in.
-    pub fn connect(vm: &Vm) -> Result<Guest> {
-        Ok(Guest { connection: Connection::open(&vm.destination)?, vm: vm.clone() })
+    pub fn connect(vm: &Vm, reporter: &Arc<dyn Reporter>) -> Result<Guest, Refused> {
+        let connection = Connection::open(&vm.destination, reporter)?;
+        Ok(Guest { vm: vm.clone(), connection, reporter: Arc::clone(reporter) })
     }
 
     /// Takes a snapshot in the guest, without touching anything there, and writes the payload to `to`.
@@ -134,15 +138,19 @@ impl Guest {
             .set("baseline", oid(&request.baseline))
             .list("haves", request.haves.iter().map(Oid::as_str))
             .words(&request.pathspecs);
-        let progress = ui::progress(&format!("receiving from '{}'", self.vm.name));
+        let progress = self.reporter.step(Step::Receiving(&self.vm.name));
         let (running, nonce) = self.exec(&args, None)?;
-        self.answer(running, &nonce, |stream| {
+        let taken = self.answer(running, &nonce, |stream| {
             let mut snapshot = announced(&stream.answer()?)?;
             snapshot.notes = notes(&stream.list()?)?;
             snapshot.changed = Change::parse_all(&stream.list()?)?;
             stream.payload(&mut progress.count(to))?;
             note_moved_submodules(&mut snapshot);
             Ok(snapshot)
+        });
+        taken.map_err(|error| match error.kind() {
+            Kind::Unverified | Kind::Failed => error.detail("nothing was changed; try again"),
+            _ => error,
         })
     }
 
@@ -151,18 +159,19 @@ impl Guest {
     /// # Errors
     /// When the guest cannot do it or the connection is lost; nothing is left behind then.
     pub fn prepare(&self, shipment: Shipment<'_>) -> Result<String> {
+        let branch = shipment.branch.map(|branch| [b"refs/heads/", branch.as_bytes()].concat());
         let args = script::PREPARE
             .args()
             .set("workspace", &self.vm.path)
-            .set("branch", shipment.branch.map(|branch| format!("refs/heads/{branch}")).unwrap_or_default())
+            .set("branch", branch.unwrap_or_default())
             .set("head", shipment.head.as_str())
             .flag("unborn", shipment.unborn)
             .set("baseline", shipment.baseline.as_str())
             .set("object_format", shipment.object_format)
-            .set("user_name", shipment.identity.0)
-            .set("user_email", shipment.identity.1)
+            .set("user_name", shipment.identity.0.as_bytes())
+            .set("user_email", shipment.identity.1.as_bytes())
             .list("shallow", shipment.shallow.iter().map(Oid::as_str));
-        let progress = ui::progress(&format!("sending to '{}'", self.vm.name));
+        let progress = self.reporter.step(Step::Sending(&self.vm.name));
         let pack = Box::new(progress.count(shipment.pack));
         self.ask(&args, Some(pack))?.text("path").map(str::to_owned)
     }
@@ -198,6 +207,7 @@ impl Guest {
     /// Starts a script; returns with it the word that marks its answer.
     fn exec(&self, args: &Args<'_>, payload: Option<Box<dyn Read + Send>>) -> Result<(Running, String)> {
         let nonce = nonce()?;
+        self.reporter.trace(&args.shown());
         Ok((self.connection.exec(args.call(&nonce, payload)?)?, nonce))
     }
 
@@ -221,7 +231,7 @@ impl Guest {
         let mut stream = Stream::new(running, nonce);
         let answer = match stream.marker() {
             Ok(true) => read(&mut stream),
-            Ok(false) => Err(Error::unverified(format!("guest '{}' gave no answer", self.vm.name))),
+            Ok(false) => Err(Error::unverified(format!("guest '{}' gave no answer", self.vm.name)).vm(&self.vm.name)),
             Err(error) => Err(error),
         };
         let mut running = stream.into_inner();
@@ -289,8 +299,8 @@ fn notes(list: &[u8]) -> Result<Vec<Note>> {
 /// Returns a word that the guest could not have known before.
 fn nonce() -> Result<String> {
     let mut bytes = [0; 16];
-    let mut random =
-        File::open("/dev/urandom").map_err(|error| Error::bug("cannot read /dev/urandom").source(error))?;
-    random.read_exact(&mut bytes).map_err(|error| Error::bug("cannot read /dev/urandom").source(error))?;
+    let context = || "cannot read /dev/urandom".to_owned();
+    let mut random = File::open("/dev/urandom").context(context)?;
+    random.read_exact(&mut bytes).context(context)?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }

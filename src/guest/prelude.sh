@@ -12,6 +12,7 @@
 # a here-document either.
 #
 # Exit codes; the table is in verdict.rs:
+#   79 no directory to start in
 #   80 the session cannot be stopped
 #   81 no git
 #   82 git is too old
@@ -50,7 +51,7 @@ gb_end() {
 	set +e
 	gb_status=$1
 	case $gb_status in
-	0 | 8[0-8] | 9[1-9] | 129 | 1[34]?) ;;
+	0 | 79 | 8[0-8] | 9[1-9] | 129 | 1[34]?) ;;
 	*)
 		test -z "$gb_own" || has_room "$gb_dir" || {
 			printf '%s\n' "no space left in '${TMPDIR:-/tmp}'" >&2

@@ -1,7 +1,5 @@
 //! The guest's scripts: the files that each is made of, and the names of its arguments.
 
-use super::args::Args;
-
 const PRELUDE: &str = include_str!("prelude.sh");
 const PROCESS: &str = include_str!("session/process.sh");
 const COMMON: &str = include_str!("session/common.sh");
@@ -77,11 +75,6 @@ pub const SESSION_REMOVE: Script = session!("remove", ["name"], false);
 pub const SEND: Script = session!("send", ["name", "fifo_path", "length", "sum", "timeout", "eof", "key"], false);
 
 impl Script {
-    /// Begins a call.
-    pub fn args(&self) -> Args<'_> {
-        Args::new(self)
-    }
-
     /// Returns the lines that are sent.
     pub fn lines(&self) -> Vec<u8> {
         lines(self.parts)
@@ -112,6 +105,7 @@ fn lines(parts: &[&str]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::guest::args::Args;
 
     const SCRIPTS: [Script; 10] = [
         EXPORT,

@@ -45,7 +45,7 @@ impl<R: Read> Stream<R> {
             }
             if noise > NOISE {
                 return Err(Error::unverified("the guest prints too much before the answer")
-                    .hint("look at its shell start-up files: they must be quiet without a terminal"));
+                    .detail("look at its shell start-up files: they must be quiet without a terminal"));
             }
         }
     }
@@ -125,7 +125,7 @@ impl<R: Read> Stream<R> {
             let from_held = spare.min(held.len());
             let from_chunk = spare - from_held;
             let wrote = to.write_all(&held[..from_held]).and_then(|()| to.write_all(&chunk[..from_chunk]));
-            wrote.map_err(|error| Error::refused("cannot keep what the guest sends").source(error))?;
+            wrote.map_err(|error| Error::failed("cannot keep what the guest sends").source(error))?;
             held.drain(..from_held);
             held.extend(&chunk[from_chunk..]);
             written += spare as u64;
@@ -163,11 +163,10 @@ impl<R: Read> Stream<R> {
 
 fn no_end() -> Error {
     Error::unverified("the guest's answer has no end: it was cut, or is not ours")
-        .hint("nothing was changed; try again")
 }
 
 fn damaged() -> Error {
-    Error::unverified("the guest's answer is damaged").hint("nothing was changed; try again")
+    Error::unverified("the guest's answer is damaged")
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 //!
 //! [`VERDICTS`] is the one table: the comment in prelude.sh is made from it, and a test holds every `die` to it.
 
-use crate::error::{Error, Kind};
-use crate::ui::{self, Keep};
+use crate::error::Kind::{Incapable, Refused, Unconfirmed, Unreachable};
+use crate::error::{Error, Kind, Next};
 
 /// What an exit code of a script means.
 pub struct Verdict {
@@ -16,196 +16,63 @@ pub struct Verdict {
     pub kind: Kind,
     /// Our words for people: the rest of a sentence that begins with "guest 'dev'".
     pub message: &'static str,
-    /// What the user can run next.
-    pub next: Option<Next>,
-    /// A next step that is no command of ours; may be empty.
+    /// What helps, where that is no command; may be empty.
     pub detail: &'static str,
-}
-
-/// What the user can run next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
-    /// Ship a workspace, or name the one that is there.
-    Prepare,
-    /// Leave the base out, or name another.
-    BaseHead,
-    /// Go on without unreadable files.
-    SkipUnreadable,
-    /// See which sessions there are.
-    ListSessions,
-    /// Stop the session first.
-    StopSession,
-    /// Replace the session that has ended.
-    ReplaceSession,
-    /// Take over from whoever is attached.
-    TakeOver,
+    /// The command that helps.
+    pub next: Option<Next>,
 }
 
 /// Every exit code that a script of ours ends with by itself.
 pub const VERDICTS: &[Verdict] = &[
-    Verdict {
-        code: 80,
-        means: "the session cannot be stopped",
-        kind: Kind::Incapable,
-        message: "cannot stop the session",
-        next: None,
-        detail: "",
-    },
-    Verdict {
-        code: 81,
-        means: "no git",
-        kind: Kind::Incapable,
-        message: "has no git",
-        next: None,
-        detail: "install git 2.25 or later in the guest",
-    },
-    Verdict {
-        code: 82,
-        means: "git is too old",
-        kind: Kind::Incapable,
-        message: "has a git that is too old",
-        next: None,
-        detail: "install a newer git in the guest",
-    },
-    Verdict {
-        code: 83,
-        means: "no workspace",
-        kind: Kind::Incapable,
-        message: "has no usable workspace",
-        next: Some(Next::Prepare),
-        detail: "",
-    },
-    Verdict {
-        code: 84,
-        means: "unknown base",
-        kind: Kind::Incapable,
-        message: "does not have the base",
-        next: Some(Next::BaseHead),
-        detail: "",
-    },
-    Verdict {
-        code: 85,
-        means: "unreadable files",
-        kind: Kind::Incapable,
-        message: "cannot read some files",
-        next: Some(Next::SkipUnreadable),
-        detail: "",
-    },
-    Verdict {
-        code: 86,
-        means: "no room for the files that we need",
-        kind: Kind::Incapable,
-        message: "has no room to work",
-        next: None,
-        detail: "make room there, or set TMPDIR for the guest's SSH user",
-    },
-    Verdict {
-        code: 87,
-        means: "the path is taken",
-        kind: Kind::Refused,
-        message: "cannot use the path",
-        next: None,
-        detail: "choose another folder with --path, or empty that one in the guest",
-    },
-    Verdict {
-        code: 88,
-        means: "the upload is damaged",
-        kind: Kind::Unreachable,
-        message: "did not get the whole upload",
-        next: None,
-        detail: "nothing was left behind in the guest; try again",
-    },
-    Verdict {
-        code: 89,
-        means: "files keep changing",
-        kind: Kind::Incapable,
-        message: "cannot add some files to the snapshot",
-        next: None,
-        detail: "try again when the worker pauses",
-    },
-    Verdict {
-        code: 90,
-        means: "git failed",
-        kind: Kind::Incapable,
-        message: "reports that git failed",
-        next: None,
-        detail: "",
-    },
-    Verdict {
-        code: 91,
-        means: "refused, and nothing was written",
-        kind: Kind::Refused,
-        message: "refuses",
-        next: None,
-        detail: "",
-    },
-    Verdict {
-        code: 92,
-        means: "the command cannot start",
-        kind: Kind::Incapable,
-        message: "cannot start the command",
-        next: None,
-        detail: "it runs without a login shell; with one: -- sh -lc 'exec COMMAND'",
-    },
-    Verdict {
-        code: 93,
-        means: "the session's name was used",
-        kind: Kind::Refused,
-        message: "has used the session's name before",
-        next: Some(Next::ReplaceSession),
-        detail: "",
-    },
-    Verdict {
-        code: 94,
-        means: "no such session",
-        kind: Kind::Refused,
-        message: "has no such session",
-        next: Some(Next::ListSessions),
-        detail: "",
-    },
-    Verdict {
-        code: 95,
-        means: "the session is running",
-        kind: Kind::Refused,
-        message: "still runs the session",
-        next: Some(Next::StopSession),
-        detail: "",
-    },
-    Verdict {
-        code: 96,
-        means: "another is attached",
-        kind: Kind::Refused,
-        message: "has somebody else attached",
-        next: Some(Next::TakeOver),
-        detail: "",
-    },
-    Verdict {
-        code: 97,
-        means: "another took over; messages may have been sent",
-        // Not refused: what was typed until then went in.
-        kind: Kind::Incapable,
-        message: "let another take over",
-        next: None,
-        detail: "",
-    },
-    Verdict {
-        code: 98,
-        means: "some of the message may have been written",
-        kind: Kind::Unconfirmed,
-        message: "may have written a part of the message",
-        next: None,
-        detail: "--id lets a message be sent again, and be delivered once",
-    },
-    Verdict {
-        code: 99,
-        means: "the repository belongs to another user",
-        kind: Kind::Incapable,
-        message: "has a repository of another user there",
-        next: None,
-        detail: "log in as its owner; or, if you trust that user, run in the guest: \
-                 git config --global --add safe.directory DIR",
-    },
+    of(79, "no directory to start in", Incapable, "has no such directory"),
+    of(80, "the session cannot be stopped", Incapable, "cannot stop the session"),
+    of(81, "no git", Incapable, "has no git").detail("install git 2.25 or later in the guest"),
+    of(82, "git is too old", Incapable, "has a git that is too old").detail("install a newer git in the guest"),
+    of(83, "no workspace", Incapable, "has no usable workspace")
+        .detail("one that is elsewhere in the guest is named in git's configuration: banger.<vm>.path")
+        .next(Next::Prepare),
+    of(84, "unknown base", Incapable, "does not have the base").next(Next::BaseHead),
+    of(85, "unreadable files", Incapable, "cannot read some files")
+        .detail("make them readable in the guest, or go on without them")
+        .next(Next::SkipUnreadable),
+    of(86, "no room for the files that we need", Incapable, "has no room to work")
+        .detail("make room there, or set TMPDIR for the guest's SSH user"),
+    of(87, "the path is taken", Refused, "cannot make the workspace at its path")
+        .detail("choose another directory with --path, or empty that one in the guest"),
+    of(88, "the upload is damaged", Unreachable, "did not get the whole upload")
+        .detail("nothing was left behind in the guest; try again"),
+    of(89, "files keep changing", Incapable, "cannot add some files to the snapshot")
+        .detail("try again when the worker pauses"),
+    of(90, "git failed", Incapable, "reports that git failed"),
+    of(91, "refused, and nothing was written", Refused, "refused; nothing was written"),
+    of(92, "the command cannot start", Incapable, "cannot start the command").detail(
+        "it runs without a login shell: name the program by its whole path, or start a login shell that runs it",
+    ),
+    of(93, "the session's name was used", Refused, "had a session of that name, which has ended")
+        .next(Next::ReplaceSession),
+    of(94, "no such session", Refused, "has no such session").next(Next::ListSessions),
+    of(95, "the session is running", Refused, "still runs the session").next(Next::StopSession),
+    of(96, "another is attached", Refused, "has somebody else attached").next(Next::TakeOver),
+    // Not refused: what was typed until then went in.
+    of(97, "another took over; messages may have been sent", Incapable, "let another take over"),
+    of(98, "some of the message may have been written", Unconfirmed, "may have written a part of the message"),
+    of(99, "the repository belongs to another user", Incapable, "has a repository of another user there")
+        .detail("log in as its owner; or, if you trust that user, name it in safe.directory of the guest's git"),
 ];
+
+const fn of(code: u32, means: &'static str, kind: Kind, message: &'static str) -> Verdict {
+    Verdict { code, means, kind, message, detail: "", next: None }
+}
+
+impl Verdict {
+    const fn detail(self, detail: &'static str) -> Verdict {
+        Verdict { detail, ..self }
+    }
+
+    const fn next(self, next: Next) -> Verdict {
+        Verdict { next: Some(next), ..self }
+    }
+}
 
 /// Returns the error for a script that ended with a status other than 0.
 pub fn verdict(vm: &str, status: u32, stderr: &[u8]) -> Error {
@@ -213,40 +80,19 @@ pub fn verdict(vm: &str, status: u32, stderr: &[u8]) -> Error {
     let (kind, message) = match (found, status) {
         (Some(verdict), _) => (verdict.kind, verdict.message.to_owned()),
         // The shell's own.
-        (None, 126 | 127) => (Kind::Incapable, "lacks a program".to_owned()),
-        (None, _) => (Kind::Incapable, format!("ended the script with status {status}")),
-    };
-    // The guest's own words. It may say anything, and nothing rests on them.
-    let said = ui::sanitise(stderr.trim_ascii(), Keep::Lines);
-    let message = match (said.as_str(), found) {
-        ("", None) => format!("guest '{vm}' {message} and said nothing"),
-        ("", Some(_)) => format!("guest '{vm}' {message}"),
-        (said, _) => format!("guest '{vm}' {message}: {said}"),
-    };
-    let error = Error::new(kind, message);
-    let next = found.and_then(|verdict| verdict.next).map(|next| next.hint(vm));
-    let detail = found.map(|verdict| verdict.detail.to_owned()).filter(|detail| !detail.is_empty());
-    next.into_iter().chain(detail).fold(error, Error::hint)
-}
-
-impl Next {
-    fn hint(self, vm: &str) -> String {
-        match self {
-            Next::Prepare => {
-                format!("name the workspace: git config banger.{vm}.path DIR, or ship one: git banger prepare {vm}")
-            }
-            Next::BaseHead => {
-                "leave out --base-commit for the guest's HEAD, or name a commit that the guest has".to_owned()
-            }
-            Next::SkipUnreadable => {
-                "make them readable in the guest, or go on without them: --ignore-unreadable".to_owned()
-            }
-            Next::ListSessions => format!("git banger session list {vm}"),
-            Next::StopSession => format!("stop it first: git banger session stop {vm} NAME"),
-            Next::ReplaceSession => "--replace takes its place, and removes its logs".to_owned(),
-            Next::TakeOver => "--steal takes over".to_owned(),
+        (None, 126 | 127) => (Incapable, "lacks a program".to_owned()),
+        (None, _) if stderr.trim_ascii().is_empty() => {
+            (Incapable, format!("ended the script with status {status}, and said nothing"))
         }
-    }
+        (None, _) => (Incapable, format!("ended the script with status {status}")),
+    };
+    // The guest may say anything, and nothing rests on it.
+    let error = Error::new(kind, format!("guest '{vm}' {message}")).vm(vm).said("guest", stderr);
+    let error = match found.map_or("", |verdict| verdict.detail) {
+        "" => error,
+        detail => error.detail(detail),
+    };
+    found.and_then(|verdict| verdict.next).into_iter().fold(error, Error::next)
 }
 
 #[cfg(test)]
@@ -308,15 +154,17 @@ mod tests {
     }
 
     #[test]
-    fn what_a_script_said_follows_our_message_and_cannot_steer_the_terminal() {
-        let error = verdict("dev", 99, b"the repository in '\x1b[2Jw' belongs to another user\n").to_string();
-        assert!(
-            error.starts_with("guest 'dev' has a repository of another user there: the repository in '"),
-            "{error}"
-        );
-        assert!(error.ends_with("belongs to another user") && !error.contains('\x1b'), "{error}");
+    fn what_a_script_said_stands_behind_the_guests_name_and_cannot_steer_the_terminal() {
+        let error = verdict("dev", 99, b"the repository in '\x1b[2Jw' belongs to another user\nhint: sudo\n");
+        assert_eq!(error.to_string(), "guest 'dev' has a repository of another user there");
+        let said = ["guest: the repository in '\\x1b[2Jw' belongs to another user", "guest: hint: sudo"];
+        assert_eq!(error.details()[..2], said);
         assert_eq!(verdict("dev", 97, b"").to_string(), "guest 'dev' let another take over");
-        assert!(verdict("dev", 1, b"").to_string().contains("ended the script with status 1 and said nothing"));
-        assert_eq!(verdict("dev", 127, b"sh: no dd\n").to_string(), "guest 'dev' lacks a program: sh: no dd");
+        assert!(verdict("dev", 1, b"").to_string().ends_with("ended the script with status 1, and said nothing"));
+        let lacking = verdict("dev", 127, b"sh: no dd\n");
+        assert_eq!(
+            (lacking.to_string().as_str(), lacking.details()),
+            ("guest 'dev' lacks a program", &["guest: sh: no dd".to_owned()][..])
+        );
     }
 }

@@ -1,36 +1,45 @@
 //! Reads and writes git's configuration.
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
+use std::sync::Arc;
 
-use super::{Repo, git, jj};
+use super::{Repo, jj};
 use crate::error::Result;
 use crate::process::Call;
+use crate::reporter::Reporter;
 
-/// Returns the value of a key as it holds in the repository; empty when it is not set.
+/// Returns the value of a key as it holds in the repository; empty when it is not set. It need not be UTF-8.
 ///
 /// # Errors
 /// When the configuration cannot be read.
-pub(super) fn get(repo: &Repo, key: &str) -> Result<String> {
-    let output = repo.git.call(["config", "--get", key]).run()?;
-    if output.code == Some(1) { Ok(String::new()) } else { git::text(output.success("git config")?) }
+pub(super) fn get(repo: &Repo, key: &str) -> Result<OsString> {
+    let output = repo.git.call(["config", "--null", "--get", key]).run()?;
+    if output.code == Some(1) {
+        return Ok(OsString::new());
+    }
+    let mut value = output.success("git config")?;
+    value.pop();
+    Ok(OsString::from_vec(value))
 }
 
 /// Sets a key in the repository of `dir`, or of the current folder; `global` for the user's own configuration.
 ///
 /// # Errors
 /// When the configuration cannot be written.
-pub fn set(dir: Option<&Path>, global: bool, key: &str, value: &str) -> Result<()> {
-    call(dir)?.args([scope(global), "--replace-all", key, value]).stdout().map(drop)
+pub fn set(dir: Option<&Path>, global: bool, key: &str, value: &str, reporter: &Arc<dyn Reporter>) -> Result<()> {
+    call(dir, reporter)?.args([scope(global), "--replace-all", key, value]).stdout().map(drop)
 }
 
 /// Removes a section from the repository's configuration and the user's; tells whether there was one.
 ///
 /// # Errors
 /// When git cannot be run, or a configuration not be written.
-pub fn remove_section(dir: Option<&Path>, name: &str) -> Result<bool> {
+pub fn remove_section(dir: Option<&Path>, name: &str, reporter: &Arc<dyn Reporter>) -> Result<bool> {
     let mut found = false;
     for global in [false, true] {
-        let output = call(dir)?.args([scope(global), "--remove-section", name]).run()?;
+        let output = call(dir, reporter)?.args([scope(global), "--remove-section", name]).run()?;
         match output.code {
             Some(0) => found = true,
             // No such section, or no repository.
@@ -45,9 +54,9 @@ pub fn remove_section(dir: Option<&Path>, name: &str) -> Result<bool> {
 ///
 /// # Errors
 /// When it is a jj workspace that cannot be used.
-pub fn call(dir: Option<&Path>) -> Result<Call> {
-    let call = Call::new("git").args(["config"]);
-    let call = match jj::hidden_git_dir(dir)? {
+pub fn call(dir: Option<&Path>, reporter: &Arc<dyn Reporter>) -> Result<Call> {
+    let call = Call::new("git", reporter).args(["config"]);
+    let call = match jj::hidden_git_dir(dir, reporter)? {
         Some(git_dir) => call.env("GIT_DIR", git_dir),
         None => call,
     };

@@ -3,10 +3,12 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use crate::environment::git_environment;
 use crate::error::{Error, Result};
 use crate::process::Call;
-use crate::settings;
+use crate::reporter::Reporter;
 use crate::snapshot::{Change, Oid};
 
 /// The oldest git that will do: `merge-tree --write-tree` came with it.
@@ -51,12 +53,19 @@ pub struct Git {
     git_dir: PathBuf,
     work_tree: Option<PathBuf>,
     index: Option<PathBuf>,
+    reporter: Arc<dyn Reporter>,
 }
 
 impl Git {
     /// Aims git at a repository; without `work_tree` no call may need one.
-    pub fn new(git_dir: impl Into<PathBuf>, work_tree: Option<&Path>) -> Git {
-        Git { git_dir: git_dir.into(), work_tree: work_tree.map(Path::to_owned), index: None }
+    pub fn new(git_dir: impl Into<PathBuf>, work_tree: Option<&Path>, reporter: &Arc<dyn Reporter>) -> Git {
+        let (git_dir, work_tree) = (git_dir.into(), work_tree.map(Path::to_owned));
+        Git { git_dir, work_tree, index: None, reporter: Arc::clone(reporter) }
+    }
+
+    /// Returns what its calls are reported to.
+    pub fn reporter(&self) -> &Arc<dyn Reporter> {
+        &self.reporter
     }
 
     /// Returns a git that reads and writes `index` in place of the repository's own.
@@ -71,7 +80,7 @@ impl Git {
 
     /// Starts a call of git with these arguments.
     pub fn call<A: Into<OsString>>(&self, args: impl IntoIterator<Item = A>) -> Call {
-        let mut call = steady()
+        let mut call = steady(&self.reporter)
             .env("GIT_DIR", &self.git_dir)
             // 'git status' and its like would refresh the user's index.
             .env("GIT_OPTIONAL_LOCKS", "0")
@@ -102,7 +111,7 @@ impl Git {
     /// # Errors
     /// When git fails, with its stderr.
     pub fn oid<A: Into<OsString>>(&self, args: impl IntoIterator<Item = A>) -> Result<Oid> {
-        self.line(args)?.parse()
+        parse_oid(self.call(args).stdout()?)
     }
 
     /// Runs git and returns the object id that it prints, or `None` where it fails quietly.
@@ -111,7 +120,7 @@ impl Git {
     /// When git cannot be run.
     pub fn maybe_oid<A: Into<OsString>>(&self, args: impl IntoIterator<Item = A>) -> Result<Option<Oid>> {
         let output = self.call(args).run()?;
-        if output.code == Some(0) { text(output.stdout)?.parse().map(Some) } else { Ok(None) }
+        if output.code == Some(0) { parse_oid(output.stdout).map(Some) } else { Ok(None) }
     }
 
     /// Makes a commit of ours: parents as given, `date` as git reads dates.
@@ -132,7 +141,7 @@ impl Git {
                 .env(format!("GIT_{who}_EMAIL"), "git-banger")
                 .env(format!("GIT_{who}_DATE"), date);
         }
-        text(call.stdout()?)?.parse()
+        parse_oid(call.stdout()?)
     }
 
     /// Puts files into the index: mode, blob and path of each; mode 0 takes a path out.
@@ -173,13 +182,13 @@ impl Git {
 ///
 /// # Errors
 /// [`Error::refused`]
-pub fn check_version() -> Result<()> {
-    let version = text(Call::new("git").arg("version").stdout()?)?;
+pub fn check_version(reporter: &Arc<dyn Reporter>) -> Result<()> {
+    let version = text(Call::new("git", reporter).arg("version").stdout()?)?;
     let mut numbers = version.trim_start_matches("git version ").split('.').map(|part| part.parse::<u32>());
     match (numbers.next(), numbers.next()) {
         (Some(Ok(major)), Some(Ok(minor))) if (major, minor) >= FLOOR => Ok(()),
-        _ => Err(Error::refused(format!("{version} is too old"))
-            .hint(format!("install git {}.{} or later on this machine", FLOOR.0, FLOOR.1))),
+        _ => Err(Error::failed(format!("{version} is too old"))
+            .detail(format!("git {}.{} or later is needed on this machine", FLOOR.0, FLOOR.1))),
     }
 }
 
@@ -190,9 +199,9 @@ pub fn now() -> String {
 }
 
 /// Starts a call of git that is the same whatever the user's settings and variables say.
-fn steady() -> Call {
-    let mut call = Call::new("git").fixed(FIXED.iter().flat_map(|setting| ["-c", setting]));
-    for (name, _) in settings::git_environment() {
+fn steady(reporter: &Arc<dyn Reporter>) -> Call {
+    let mut call = Call::new("git", reporter).fixed(FIXED.iter().flat_map(|setting| ["-c", setting]));
+    for (name, _) in git_environment() {
         let known = name.to_str().is_some_and(|name| KEPT.iter().any(|kept| name.starts_with(kept)));
         if !known {
             call = call.env_remove(name);
@@ -208,9 +217,9 @@ fn steady() -> Call {
 ///
 /// # Errors
 /// When git does not take it for a patch.
-pub fn patched(patch: File, reverse: bool) -> Result<Vec<Vec<u8>>> {
+pub fn patched(patch: File, reverse: bool, reporter: &Arc<dyn Reporter>) -> Result<Vec<Vec<u8>>> {
     // Nowhere, for below the top of a repository it passes over what is outside of the folder.
-    let call = steady().dir("/").input_file(patch);
+    let call = steady(reporter).dir("/").input_file(patch);
     let call = call.args(["apply", "--numstat", "-z", "--allow-empty", "--whitespace=nowarn"]);
     let output = if reverse { call.arg("--reverse") } else { call }.run()?.success("git apply")?;
     // Lines added and removed, and the path; NUL at the end.
@@ -218,9 +227,19 @@ pub fn patched(patch: File, reverse: bool) -> Result<Vec<Vec<u8>>> {
     Ok(records.filter_map(|record| record.splitn(3, |&byte| byte == b'\t').nth(2)).map(<[u8]>::to_vec).collect())
 }
 
+/// Returns the object id that git printed. A program in git's place, or a damaged ref, may print another thing; that is no
+/// fault of the guest's.
+pub fn parse_oid(bytes: Vec<u8>) -> Result<Oid> {
+    let text = text(bytes)?;
+    text.parse().map_err(|_| {
+        Error::failed(format!("git was asked for an object id, and printed {}", crate::text::path(text.as_bytes())))
+    })
+}
+
 /// Returns what git printed as text, without the last line end.
 pub fn text(bytes: Vec<u8>) -> Result<String> {
-    let mut text = String::from_utf8(bytes).map_err(|error| Error::bug("git printed no text").source(error))?;
+    let mut text =
+        String::from_utf8(bytes).map_err(|error| Error::failed("git printed what is not UTF-8").source(error))?;
     if text.ends_with('\n') {
         text.pop();
     }

@@ -5,10 +5,13 @@ use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use super::Repo;
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Error, Next, Result};
 use crate::process::Output;
-use crate::snapshot::{Change, Snapshot, refuse_reserved};
+use crate::snapshot::{Change, Snapshot};
+use crate::trust::refuse_reserved;
 
+/// What git says of an object that is named and not there.
+const MISSING: &[u8] = b"did not receive expected object";
 /// One line of a bundle's header, in bytes.
 const LINE: u64 = 64 << 10;
 
@@ -74,15 +77,23 @@ fn proven(repo: &Repo, vm: &str, bundle: &Path, what: &str, output: Output) -> R
         return Ok(());
     }
     if is_full(repo, bundle)? {
-        return Err(Error::refused("the disk is full: the guest's work does not fit beside the repository")
-            .hint(format!("make room, then: git banger fetch {vm}")));
+        return Err(Error::failed("the disk is full: the guest's work does not fit beside the repository")
+            .detail("nothing was changed; make room, then fetch again")
+            .vm(vm)
+            .next(Next::Fetch));
     }
-    let error = unproven(format!("the work of guest '{vm}' does not verify: {}", output.failure(what)));
-    if !output.said().contains("did not receive expected object") {
+    let error = unproven(format!("the work of guest '{vm}' does not verify")).caused_by(output.failure(what));
+    if !output.stderr.windows(MISSING.len()).any(|said| said == MISSING) {
         return Err(error);
     }
     // What a guest's shallow history leaves out, no guest can send.
-    Err(error.hint("if the guest's history is not whole, bring the commits that it starts from here first: git fetch"))
+    Err(error.detail("if the guest's history is not whole, the commits that it starts from must be here first").next(
+        match (repo.is_jj(), repo.is_shallow()?) {
+            (true, _) => Next::FetchUpstreamInJj,
+            (false, true) => Next::Unshallow,
+            (false, false) => Next::FetchUpstream,
+        },
+    ))
 }
 
 /// Tells whether the disk, and not the bundle, may be what made the intake fail.
@@ -93,5 +104,5 @@ fn is_full(repo: &Repo, bundle: &Path) -> Result<bool> {
 }
 
 fn unproven(message: String) -> Error {
-    Error::unverified(message).hint("nothing was changed here; the guest still has everything")
+    Error::unverified(message).detail("nothing was changed here; the guest still has everything")
 }

@@ -2,21 +2,27 @@
 //! user's store.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::git;
-use crate::error::{Error, Result};
+use crate::environment::{env, git_environment};
+use crate::error::{Error, Next, Result};
 use crate::process::{Call, Output};
-use crate::settings;
+use crate::reporter::{Notice, Reporter};
 use crate::snapshot::Oid;
-use crate::ui::{self, Keep};
+use crate::text;
 
 /// The oldest jj that will do: `jj util snapshot` came with it.
 const FLOOR: (u32, u32) = (0, 39);
+
+/// What jj proposes where another command has moved the working copy.
+const STALE: &[u8] = b"jj workspace update-stale";
 
 /// jj, aimed at one workspace.
 #[derive(Clone, Debug)]
 pub struct Jj {
     root: PathBuf,
+    reporter: Arc<dyn Reporter>,
 }
 
 /// A commit, as far as it matters here.
@@ -36,16 +42,19 @@ impl Jj {
     ///
     /// # Errors
     /// When it is a workspace that only jj can read, and jj is missing or too old.
-    pub fn find(dir: Option<&Path>) -> Result<Option<Jj>> {
+    pub fn find(dir: Option<&Path>, reporter: &Arc<dyn Reporter>) -> Result<Option<Jj>> {
         let Some(root) = root(dir) else { return Ok(None) };
-        let Err(error) = check_version() else { return Ok(Some(Jj { root })) };
+        let Err(error) = check_version(reporter) else {
+            return Ok(Some(Jj { root, reporter: Arc::clone(reporter) }));
+        };
         if root.join(".git").exists() {
             // jj takes the files in with its next command, as after any other git command.
-            ui::trace(&format!("'{}' is used as a git repository: {error}", root.display()));
+            reporter.trace(&format!("'{}' is used as a git repository: {error}", root.display()));
             return Ok(None);
         }
-        Err(Error::refused(format!("'{}' is a jj workspace: {error}", root.display()))
-            .hint(format!("install jj {}.{} or later on this machine", FLOOR.0, FLOOR.1)))
+        Err(Error::failed(format!("'{}' is a jj workspace", root.display()))
+            .caused_by(error)
+            .detail(format!("jj {}.{} or later is needed on this machine", FLOOR.0, FLOOR.1)))
     }
 
     /// Returns the top of the workspace.
@@ -115,7 +124,7 @@ impl Jj {
         git::text(self.done(self.call(args).arg("--ignore-working-copy"))?)
     }
 
-    /// Runs jj, and passes its warnings on.
+    /// Runs jj, and reports its warnings.
     ///
     /// # Errors
     /// When jj fails, with its stderr.
@@ -131,9 +140,10 @@ impl Jj {
 
     fn call<'a>(&self, args: impl IntoIterator<Item = &'a str>) -> Call {
         // Quiet, it says on stderr only what a user must know.
-        let mut call = Call::new("jj").fixed(["--no-pager", "--color=never", "--quiet"]).dir(&self.root);
+        let mut call =
+            Call::new("jj", &self.reporter).fixed(["--no-pager", "--color=never", "--quiet"]).dir(&self.root);
         // jj 0.45 writes another index when GIT_INDEX_FILE says so, and leaves the user's stale.
-        for (name, _) in settings::git_environment() {
+        for (name, _) in git_environment() {
             call = call.env_remove(name);
         }
         call.args(args)
@@ -145,9 +155,8 @@ impl Jj {
         if output.code != Some(0) {
             return Err(failure(&shown, &output));
         }
-        let said = ui::sanitise(output.stderr.trim_ascii(), Keep::Lines);
-        if !said.is_empty() {
-            ui::warn(&format!("jj: {}", said.strip_prefix("Warning: ").unwrap_or(&said)));
+        if !output.stderr.trim_ascii().is_empty() {
+            self.reporter.notice(Notice::Jj(output.stderr));
         }
         Ok(output.stdout)
     }
@@ -171,16 +180,16 @@ pub fn quoted(text: &str) -> String {
 ///
 /// # Errors
 /// As [`Jj::find`].
-pub fn hidden_git_dir(dir: Option<&Path>) -> Result<Option<PathBuf>> {
+pub fn hidden_git_dir(dir: Option<&Path>, reporter: &Arc<dyn Reporter>) -> Result<Option<PathBuf>> {
     match root(dir) {
-        Some(root) if !root.join(".git").exists() => Jj::find(dir)?.map(|jj| jj.git_dir()).transpose(),
+        Some(root) if !root.join(".git").exists() => Jj::find(dir, reporter)?.map(|jj| jj.git_dir()).transpose(),
         _ => Ok(None),
     }
 }
 
 /// Returns the top of the jj workspace that `dir`, or the current folder, is in: see [`Jj::find`].
 pub fn root(dir: Option<&Path>) -> Option<PathBuf> {
-    if settings::env("GIT_DIR").is_some() {
+    if env("GIT_DIR").is_some() {
         return None;
     }
     let start = dir.unwrap_or(Path::new(".")).canonicalize().ok()?;
@@ -188,19 +197,25 @@ pub fn root(dir: Option<&Path>) -> Option<PathBuf> {
     root.join(".jj").is_dir().then(|| root.to_owned())
 }
 
-fn check_version() -> Result<()> {
-    let version = git::text(Call::new("jj").arg("--version").stdout()?)?;
+fn check_version(reporter: &Arc<dyn Reporter>) -> Result<()> {
+    let version = git::text(Call::new("jj", reporter).arg("--version").stdout()?)?;
     let mut numbers = version.trim_start_matches("jj ").split('.').map(|part| part.parse::<u32>());
     match (numbers.next(), numbers.next()) {
         (Some(Ok(major)), Some(Ok(minor))) if (major, minor) >= FLOOR => Ok(()),
-        _ => Err(Error::refused(format!("{version} is too old"))),
+        _ => Err(Error::failed(format!("{version} is too old"))),
     }
 }
 
-/// Returns the error for a jj that failed: its own words, its hints as hints.
+/// Returns the error for a jj that failed: its own words, line by line.
 fn failure(shown: &str, output: &Output) -> Error {
-    let error = output.failure(shown).to_string();
-    let (hints, said): (Vec<_>, Vec<_>) = error.lines().partition(|line| line.starts_with("Hint: "));
-    let said = said.join("\n").replacen("Error: ", "", 1);
-    hints.iter().fold(Error::refused(said), |error, hint| error.hint(hint.trim_start_matches("Hint: ")))
+    let mut lines = text::lines(&output.stderr);
+    let first = lines.next().unwrap_or_default();
+    let how = output.code.map_or("killed by a signal".to_owned(), |code| format!("exit {code}"));
+    let said = first.strip_prefix("Error: ").unwrap_or(&first);
+    let error = Error::failed(format!("{shown} failed ({how}): {said}"));
+    let error = lines.fold(error, |error, line| error.said("jj", line.as_bytes()));
+    match output.stderr.windows(STALE.len()).any(|said| said == STALE) {
+        true => error.next(Next::UpdateStaleInJj),
+        false => error,
+    }
 }

@@ -16,7 +16,16 @@ use rustix::fs::{AtFlags, CWD, FlockOperation, Timespec, Timestamps};
 use super::{Repo, on_disk};
 use crate::error::{Context, Error, Result};
 use crate::snapshot::{Change, Oid};
-use crate::ui;
+use crate::text;
+
+/// A file that somebody wrote where a landing had written, and that is kept elsewhere now.
+#[derive(Debug)]
+pub struct SetAside {
+    /// Where it was, relative to the top of the work tree.
+    pub path: Vec<u8>,
+    /// Where it is now.
+    pub kept: PathBuf,
+}
 
 /// The journal of one landing. Left without an end, it is for [`recover`] to take the landing back.
 pub struct Journal<'a> {
@@ -77,32 +86,32 @@ impl<'a> Journal<'a> {
         let _ = fs::remove_dir_all(&self.folder);
     }
 
-    /// Takes the landing back.
+    /// Takes the landing back; returns what it had to set aside.
     ///
     /// # Errors
     /// When a file cannot be put back; the journal stays, for the next try.
-    pub fn take_back(self) -> Result<()> {
-        put_back(self.repo, self.top, &self.folder)?;
+    pub fn take_back(self) -> Result<Vec<SetAside>> {
+        let aside = put_back(self.repo, self.top, &self.folder)?;
         for (folder, time) in &self.times {
             let _ = set_time(folder, *time);
         }
-        Ok(())
+        Ok(aside)
     }
 }
 
-/// Takes back a landing that was killed; tells whether there was one.
+/// Takes back a landing that was killed; returns what it had to set aside, or `None` where there was no such landing.
 ///
 /// # Errors
 /// When another landing is under way, or a file cannot be put back.
-pub fn recover(repo: &Repo) -> Result<bool> {
+pub fn recover(repo: &Repo) -> Result<Option<Vec<SetAside>>> {
     let folder = folder(repo);
     if !folder.exists() {
-        return Ok(false);
+        return Ok(None);
     }
     let _lock = lock(&folder)?;
     let begun = folder.join("trees").exists();
-    put_back(repo, repo.top()?, &folder)?;
-    Ok(begun)
+    let aside = put_back(repo, repo.top()?, &folder)?;
+    Ok(begun.then_some(aside))
 }
 
 fn folder(repo: &Repo) -> PathBuf {
@@ -114,7 +123,7 @@ fn lock(folder: &Path) -> Result<File> {
     fs::create_dir_all(folder).context(context)?;
     let lock = File::create(folder.join("lock")).context(context)?;
     rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
-        Error::refused("another landing is under way in this working tree").hint("wait for it, then try again")
+        Error::refused("another landing is under way in this working tree").detail("wait for it, then try again")
     })?;
     Ok(lock)
 }
@@ -145,12 +154,16 @@ fn set_time(path: &Path, time: SystemTime) -> io::Result<()> {
 }
 
 /// Puts everything back, and takes the journal away.
-fn put_back(repo: &Repo, top: &Path, folder: &Path) -> Result<()> {
+fn put_back(repo: &Repo, top: &Path, folder: &Path) -> Result<Vec<SetAside>> {
+    let mut aside = Vec::new();
     if let Ok(trees) = fs::read_to_string(folder.join("trees")) {
         let (before, after) = trees.split_once(' ').unwrap_or_default();
         let changes = repo.diff(&before.parse()?, &after.parse()?, false, &[])?;
         let foreign = foreign(repo, &changes)?;
-        let clear = |change: &Change| clear(top, &change.path, foreign.contains(&change.path), repo);
+        let mut clear = |change: &Change| {
+            aside.extend(clear(top, &change.path, foreign.contains(&change.path), repo)?);
+            Ok::<_, Error>(())
+        };
         // New files first: one may be where a folder was, or need the room.
         for change in changes.iter().filter(|change| change.old_mode == 0) {
             clear(change)?;
@@ -164,7 +177,8 @@ fn put_back(repo: &Repo, top: &Path, folder: &Path) -> Result<()> {
             }
         }
     }
-    fs::remove_dir_all(folder).context(|| format!("cannot remove '{}'", folder.display()))
+    fs::remove_dir_all(folder).context(|| format!("cannot remove '{}'", folder.display()))?;
+    Ok(aside)
 }
 
 /// Returns the paths whose files are not what the landing writes there: it was stopped inside of one, or somebody has
@@ -178,23 +192,22 @@ fn foreign(repo: &Repo, changes: &[Change]) -> Result<HashSet<Vec<u8>>> {
     Ok(foreign)
 }
 
-/// Makes room for what was at a path: removes what the landing wrote there; sets anything else aside, and says where.
-fn clear(top: &Path, path: &[u8], foreign: bool, repo: &Repo) -> Result<()> {
+/// Makes room for what was at a path: removes what the landing wrote there; sets anything else aside.
+fn clear(top: &Path, path: &[u8], foreign: bool, repo: &Repo) -> Result<Option<SetAside>> {
     let place = on_disk(top, path);
-    let context = || format!("cannot take {} back", ui::path(path));
+    let context = || format!("cannot take {} back", text::path(path));
     match fs::symlink_metadata(&place) {
         // A folder is there only in place of a file that went, and is empty by now unless somebody wrote into it.
-        Ok(there) if there.is_dir() && fs::remove_dir(&place).is_ok() => Ok(()),
+        Ok(there) if there.is_dir() && fs::remove_dir(&place).is_ok() => Ok(None),
         Ok(there) if foreign || there.is_dir() => {
             let aside =
                 tempfile::Builder::new().prefix("set-aside-").tempdir_in(repo.own_folder()?).context(context)?;
             let aside = aside.keep().join("file");
             fs::rename(&place, &aside).context(context)?;
-            ui::warn(&format!("what was at {} meanwhile is now '{}'", ui::path(path), aside.display()));
-            Ok(())
+            Ok(Some(SetAside { path: path.to_vec(), kept: aside }))
         }
-        Ok(_) => fs::remove_file(&place).context(context),
-        Err(_) => Ok(()),
+        Ok(_) => fs::remove_file(&place).context(context).map(|()| None),
+        Err(_) => Ok(None),
     }
 }
 

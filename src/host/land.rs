@@ -5,26 +5,60 @@ use std::ffi::OsString;
 use tempfile::TempDir;
 
 use super::git::{self, Git};
-use super::journal::{self, Journal};
+use super::journal::{self, Journal, SetAside};
 use super::merge::{self, Merged};
-use super::obstacles::{self, Obstacle};
+use super::obstacles::{self, Obstacle, Why};
 use super::vcs::{Landed, Ours};
 use super::{Records, Repo};
-use crate::cli::Conflict;
-use crate::error::{Error, Result};
-use crate::interrupt;
-use crate::snapshot::{Change, Oid, Snapshot, refuse_reserved};
-use crate::ui;
+use crate::error::{Error, Next, Result};
+use crate::interrupt::{self, Shield};
+use crate::snapshot::{Change, Oid, Snapshot, without_renames};
+use crate::text;
+use crate::trust::refuse_reserved;
+
+/// What to do where both sides changed the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Conflict {
+    /// Refuse, and change nothing.
+    Abort,
+    /// Land with conflict markers in the files.
+    Merge,
+    /// Land with the conflict recorded in the change; in a jj workspace.
+    Record,
+}
 
 /// How work lands.
 #[derive(Clone, Copy, Debug)]
-pub struct How<'a> {
+pub struct How {
     /// What to do where both sides changed the same.
     pub conflict: Conflict,
     /// Land in a new change of jj's.
     pub new_change: bool,
-    /// The arguments that ask for the same work again, for hints.
-    pub again: &'a str,
+}
+
+/// Why work does not land; nothing was changed.
+#[derive(Debug)]
+pub enum Blocked {
+    /// These paths cannot land.
+    Paths {
+        /// The tree from which the guest's work is told apart.
+        since: Oid,
+        /// Each of them, sorted.
+        obstacles: Vec<Obstacle>,
+    },
+    /// The disk lacks so many bytes.
+    NoRoom {
+        /// How many.
+        missing: u64,
+    },
+    /// Something failed; its message says what state that leaves.
+    Failed(Error),
+}
+
+impl From<Error> for Blocked {
+    fn from(error: Error) -> Self {
+        Blocked::Failed(error)
+    }
 }
 
 /// A landing that can be done: its merge is clean, or conflicts are welcome, and nothing is in its way.
@@ -33,7 +67,7 @@ pub struct Plan<'a> {
     pub(super) records: &'a Records,
     snapshot: &'a Snapshot,
     pub(super) ours: Ours,
-    pub(super) how: How<'a>,
+    pub(super) how: How,
     /// The tree from which the guest's work is told apart.
     pub(super) base: Oid,
     /// What of the guest's work lands, as a tree; the snapshot's own unless pathspecs chose.
@@ -46,60 +80,56 @@ pub struct Plan<'a> {
     shown: Vec<Change>,
 }
 
-/// Takes back a landing that was killed half-way, and says so; removes what other killed commands left.
+/// Takes back a landing that was killed half-way, and returns what it had to set aside, or `None` where there was no such
+/// landing; removes what other killed commands left.
 ///
 /// # Errors
 /// When it cannot be taken back, or another landing is under way.
-pub fn recover(repo: &Repo) -> Result<()> {
-    if journal::recover(repo)? {
-        ui::warn("an earlier landing was cut off half-way; it was taken back first");
-    }
+pub fn recover(repo: &Repo) -> Result<Option<Vec<SetAside>>> {
+    let _whole = Shield::raise();
+    let taken_back = journal::recover(repo)?;
     repo.sweep();
-    Ok(())
+    Ok(taken_back)
 }
 
 /// Merges the guest's work into the host's files, in objects only, and looks for everything that would stop it.
 ///
 /// # Errors
-/// [`Error::refused`] that names every path which cannot land, and why.
+/// Every path that cannot land, and why.
 pub fn plan<'a>(
     repo: &'a Repo,
     records: &'a Records,
     mut ours: Ours,
     snapshot: &'a Snapshot,
     pathspecs: &[OsString],
-    how: How<'a>,
-) -> Result<Plan<'a>> {
+    how: How,
+) -> Result<Plan<'a>, Blocked> {
     let base = merge::agreed(repo, records, snapshot)?;
     // jj keeps track of whatever landed, ignored or not.
     if !repo.is_jj() {
         ours.tree = merge::with_ignored(repo, &base, &ours.tree)?;
     }
-    let vm = &records.vm;
     let theirs = merge::narrowed(repo, &base, &snapshot.tree, pathspecs)?;
     let (result, conflicts) = match merge::merge(&repo.git, &base, &ours.tree, &theirs)? {
         Merged::Clean(tree) => (tree, Vec::new()),
         Merged::Conflicts { tree, paths } if how.conflict != Conflict::Abort => (tree, paths),
         Merged::Conflicts { paths, .. } => {
-            let both = paths.iter().map(|path| Obstacle::new(path, "has changed here and in the guest"));
-            let way = if repo.is_jj() { "record" } else { "merge" };
-            return Err(refusal(vm, &base, &both.collect::<Vec<_>>())
-                .hint(format!("to settle it in the files: git banger pull --conflict={way} {}", how.again)));
+            let obstacles = paths.iter().map(|path| Obstacle::new(path, Why::BothChanged)).collect();
+            return Err(Blocked::Paths { since: base, obstacles });
         }
     };
-    let changes = repo.diff(&ours.tree, &result, false, &[])?;
+    let shown = repo.diff(&ours.tree, &result, true, &[])?;
+    let changes = without_renames(&shown);
     // Not only what differs from the base: what was gone and is back again lands too.
     refuse_reserved(changes.iter().filter(|change| change.status != 'D').map(|change| change.path.as_slice()))?;
     let obstacles = obstacles::find(repo, &ours, &changes)?;
     if !obstacles.is_empty() {
-        return Err(refusal(vm, &base, &obstacles));
+        return Err(Blocked::Paths { since: base, obstacles });
     }
     let missing = obstacles::missing_space(repo, &changes)?;
     if missing > 0 {
-        return Err(Error::refused(format!("the disk is full: {missing} bytes more are needed; nothing was changed"))
-            .hint(format!("make room, then: git banger pull {}", how.again)));
+        return Err(Blocked::NoRoom { missing });
     }
-    let shown = repo.diff(&ours.tree, &result, true, &[])?;
     Ok(Plan { repo, records, snapshot, ours, how, base, theirs, result, conflicts, changes, shown })
 }
 
@@ -128,20 +158,19 @@ impl Plan<'_> {
     ///
     /// # Errors
     /// When a file changed meanwhile, or cannot be written; everything is as it was before, then.
-    pub fn land(self) -> Result<Landed> {
+    pub fn land(self) -> Result<Landed, Blocked> {
         // Nothing of the guest's is new since both sides agreed.
         if self.theirs == self.base {
             return Ok(Landed::default());
         }
         // From here on it is all or nothing, and quick.
-        if interrupt::pending() {
-            return Err(Error::interrupted());
-        }
+        interrupt::check()?;
+        let _whole = Shield::raise();
         if !self.conflicts.is_empty() && self.how.conflict == Conflict::Record {
-            return self.record(self.repo.vcs.record_conflict(&self)?);
+            return Ok(self.record(self.repo.vcs.record_conflict(&self)?)?);
         }
         if self.changes.is_empty() {
-            return self.record(Landed::default());
+            return Ok(self.record(Landed::default())?);
         }
         let journal = Journal::open(self.repo, &self.ours.tree, &self.result, &self.changes)?;
         let pen = match self.pen() {
@@ -152,20 +181,30 @@ impl Plan<'_> {
             }
         };
         let landed = pen.write(&[]).and_then(|()| self.repo.vcs.finish(&self)).and_then(|landed| self.record(landed));
-        if landed.is_ok() {
-            journal.close();
-        } else {
-            journal.take_back()?;
+        match landed {
+            Ok(landed) => {
+                journal.close();
+                Ok(landed)
+            }
+            Err(error) => {
+                let aside = journal.take_back()?;
+                let error = aside.iter().fold(error, |error, aside| {
+                    let path = text::path(&aside.path);
+                    error.detail(format!("what was at {path} meanwhile is now '{}'", aside.kept.display()))
+                });
+                let error = error.detail("everything is as it was before");
+                Err(if self.how.new_change { error.next(Next::AbandonNewChange) } else { error }.into())
+            }
         }
-        landed.map_err(|error| if self.how.new_change { error.hint("jj abandon @  # it is empty") } else { error })
     }
 
     /// Returns what writes the changes; refuses when a file is no longer as it was when the plan was made.
-    fn pen(&self) -> Result<Pen> {
+    fn pen(&self) -> Result<Pen, Blocked> {
         let pen = Pen::new(self.repo, &self.changes)?;
-        let moved: Vec<_> = pen.git.edited()?.iter().map(|path| Obstacle::new(path, MOVED)).collect();
+        let moved = pen.git.edited()?;
         if !moved.is_empty() {
-            return Err(refusal(&self.records.vm, &self.ours.tree, &moved));
+            let obstacles = moved.iter().map(|path| Obstacle::new(path, Why::ChangedMeanwhile)).collect();
+            return Err(Blocked::Paths { since: self.ours.tree.clone(), obstacles });
         }
         pen.write(&["-n"])?;
         self.repo.vcs.begin(self)?;
@@ -236,7 +275,7 @@ impl Pen {
         if output.code == Some(0) {
             return Ok(());
         }
-        Err(Error::refused(format!("{}; everything is as it was before", output.failure("git read-tree"))))
+        Err(Error::failed("the files cannot be written").caused_by(output.failure("git read-tree")))
     }
 }
 
@@ -263,14 +302,3 @@ pub fn newest(repo: &Repo, records: &Records, base: &Oid) -> Result<Option<Oid>>
 }
 
 const MARK: &str = "jj: ";
-const MOVED: &str = "changed during the pull";
-
-/// Returns the error that names every path which cannot land.
-fn refusal(vm: &str, base: &Oid, obstacles: &[Obstacle]) -> Error {
-    let paths: String =
-        obstacles.iter().map(|obstacle| format!("\n  {} {}", ui::path(&obstacle.path), obstacle.why)).collect();
-    let snapshot = Repo::vm_ref(vm, "snapshot");
-    Error::refused(format!("the work of guest '{vm}' cannot land; nothing was changed{paths}"))
-        .hint(format!("what the guest did: git diff {} {snapshot}", base.short()))
-        .hint(format!("one file of it: git show {snapshot}:PATH"))
-}

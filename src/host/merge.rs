@@ -61,7 +61,7 @@ pub fn merge(git: &Git, base: &Oid, ours: &Oid, theirs: &Oid) -> Result<Merged> 
     }
     let mut fields = output.stdout.split(|&byte| byte == 0);
     let tree = fields.next().and_then(|tree| std::str::from_utf8(tree).ok()).unwrap_or_default();
-    let tree = tree.parse()?;
+    let tree = super::git::parse_oid(tree.into())?;
     if output.code == Some(0) {
         return Ok(Merged::Clean(tree));
     }

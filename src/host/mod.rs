@@ -21,18 +21,21 @@ mod worktree;
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tempfile::{NamedTempFile, TempDir};
 
 use crate::error::{Context, Error, Result};
 use crate::process::Call;
+use crate::reporter::Reporter;
 use crate::snapshot::{Change, Oid};
 
 use git::Git;
 pub use git::patched;
 use jj::Jj;
 pub use jj::root as jj_root;
+pub use obstacles::Why;
 pub use refs::Records;
 use vcs::Vcs;
 pub use vcs::{Landed, Ours};
@@ -60,8 +63,8 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 pub struct Head {
     /// The commit; the empty commit when the branch has none yet.
     pub commit: Oid,
-    /// The branch, without `refs/heads/`; `None` when HEAD is detached.
-    pub branch: Option<String>,
+    /// The branch, without `refs/heads/`; `None` when HEAD is detached. It need not be UTF-8.
+    pub branch: Option<OsString>,
     /// The branch has no commit yet.
     pub unborn: bool,
 }
@@ -71,12 +74,12 @@ impl Repo {
     ///
     /// # Errors
     /// When there is none, or git is missing or too old, or jj where there is no way without.
-    pub fn open(dir: Option<&Path>) -> Result<Repo> {
-        git::check_version()?;
-        if let Some(jj) = Jj::find(dir)? {
-            return Workspace::open(jj, dir);
+    pub fn open(dir: Option<&Path>, reporter: &Arc<dyn Reporter>) -> Result<Repo> {
+        git::check_version(reporter)?;
+        if let Some(jj) = Jj::find(dir, reporter)? {
+            return Workspace::open(jj, dir, reporter);
         }
-        let mut call = Call::new("git").args(["rev-parse", "--path-format=absolute", "--show-object-format"]);
+        let mut call = Call::new("git", reporter).args(["rev-parse", "--path-format=absolute", "--show-object-format"]);
         call = call.args(["--git-dir", "--git-path", "index", "--show-toplevel", "--show-prefix"]);
         if let Some(dir) = dir {
             call = call.dir(dir);
@@ -84,7 +87,8 @@ impl Repo {
         let place = call.run()?;
         if place.code != Some(0) && place.stdout.is_empty() {
             // git says best why: there is no repository, or it belongs to somebody else.
-            return Err(Error::refused(place.said()).hint("go to the repository, or name it: git banger -C DIR"));
+            let (why, rest) = place.said();
+            return Err(Error::refused(why).said("git", rest).detail("go to the repository, or name it with -C"));
         }
         let ([format, git_dir, index], top, prefix) = if place.code == Some(0) {
             let [format, git_dir, index, top, prefix] = lines(&place.stdout)?;
@@ -94,7 +98,7 @@ impl Repo {
             (lines(&place.stdout)?, None, Vec::new())
         };
         Ok(Repo {
-            git: Git::new(as_path(git_dir), top.as_deref()),
+            git: Git::new(as_path(git_dir), top.as_deref(), reporter),
             git_dir: as_path(git_dir),
             object_format: String::from_utf8_lossy(format).into_owned(),
             top,
@@ -120,7 +124,7 @@ impl Repo {
     pub fn top(&self) -> Result<&Path> {
         self.top.as_deref().ok_or_else(|| {
             Error::refused(format!("'{}' has no working files to bring work into", self.git_dir.display()))
-                .hint("git worktree add DIR, and go there; or look at the work: git banger fetch")
+                .detail("a worktree has them ('git worktree add'); without one, the work can be fetched")
         })
     }
 
@@ -146,7 +150,7 @@ impl Repo {
     ///
     /// # Errors
     /// When the configuration cannot be read.
-    pub fn identity(&self) -> Result<[String; 2]> {
+    pub fn identity(&self) -> Result<[OsString; 2]> {
         self.vcs.identity(self)
     }
 
@@ -184,6 +188,28 @@ impl Repo {
     pub fn count(&self, from: &Oid, to: &Oid) -> Result<u64> {
         let count = self.git.line(["rev-list", "--count", &format!("{from}..{to}")])?;
         count.parse().map_err(|error| Error::bug("git counted no number").source(error))
+    }
+
+    /// Returns the refs below a prefix such as `refs/heads`, without their first two components.
+    ///
+    /// # Errors
+    /// If git cannot be run.
+    pub fn refs(&self, prefix: &str) -> Result<Vec<String>> {
+        let list = self.git.call(["for-each-ref", "--format=%(refname:lstrip=2)", prefix]).stdout()?;
+        Ok(String::from_utf8_lossy(&list).lines().map(str::to_owned).collect())
+    }
+
+    /// Tells whether the history here is not whole.
+    ///
+    /// # Errors
+    /// If git cannot be run.
+    fn is_shallow(&self) -> Result<bool> {
+        Ok(self.git.line(["rev-parse", "--is-shallow-repository"])? == "true")
+    }
+
+    /// Returns the git directory where git does not find it from the working files: only jj knows it.
+    pub fn hidden_git_dir(&self) -> Option<&Path> {
+        self.top.as_ref().is_some_and(|top| !top.join(".git").exists()).then_some(&*self.git_dir)
     }
 
     /// Tells whether `name` can be the name of a branch.
@@ -232,9 +258,7 @@ impl Repo {
 fn lines<const N: usize>(output: &[u8]) -> Result<[&[u8]; N]> {
     let output = output.strip_suffix(b"\n").unwrap_or(output);
     let lines: Vec<_> = output.split(|&byte| byte == b'\n').collect();
-    lines
-        .try_into()
-        .map_err(|_| Error::refused("the path of the repository holds a line end").hint("rename its folder"))
+    lines.try_into().map_err(|_| Error::refused("the path of the repository holds a line end"))
 }
 
 fn as_path(bytes: &[u8]) -> PathBuf {

@@ -17,12 +17,35 @@ use crate::snapshot::Change;
 pub struct Obstacle {
     /// The path, relative to the top of the work tree.
     pub path: Vec<u8>,
-    /// The reason, as the rest of a sentence about it.
-    pub why: &'static str,
+    /// The reason.
+    pub why: Why,
+}
+
+/// Why a path cannot land.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Why {
+    /// It has changed here and in the guest.
+    BothChanged,
+    /// It is a submodule: its pointer alone would vanish unseen.
+    Submodule,
+    /// git does not track what is there.
+    UntrackedByGit,
+    /// jj does not track what is there.
+    UntrackedByJj,
+    /// It is outside of git's sparse checkout.
+    OutsideGitSparse,
+    /// It is outside of jj's sparse patterns.
+    OutsideJjSparse,
+    /// Its name is not UTF-8, and jj holds no such.
+    NameNotUtf8,
+    /// Its directory cannot be written.
+    DirectoryNotWritable,
+    /// It changed while the landing was being planned.
+    ChangedMeanwhile,
 }
 
 impl Obstacle {
-    pub(super) fn new(path: &[u8], why: &'static str) -> Obstacle {
+    pub(super) fn new(path: &[u8], why: Why) -> Obstacle {
         Obstacle { path: path.to_vec(), why }
     }
 }
@@ -36,7 +59,7 @@ pub fn find(repo: &Repo, ours: &Ours, changes: &[Change]) -> Result<Vec<Obstacle
     let mut found = BTreeSet::new();
     for change in changes {
         if change.is_submodule() {
-            found.insert(Obstacle::new(&change.path, "is a submodule: its pointer alone would vanish unseen"));
+            found.insert(Obstacle::new(&change.path, Why::Submodule));
         }
     }
     found.extend(repo.vcs.unfit(repo, ours, changes)?);
@@ -50,7 +73,7 @@ pub fn find(repo: &Repo, ours: &Ours, changes: &[Change]) -> Result<Vec<Obstacle
     }
     for change in changes {
         if !can_write(top, &change.path) {
-            found.insert(Obstacle::new(&change.path, "is in a folder that cannot be written"));
+            found.insert(Obstacle::new(&change.path, Why::DirectoryNotWritable));
         }
     }
     Ok(found.into_iter().collect())
@@ -73,7 +96,7 @@ fn in_the_way(top: &Path, path: &[u8], going: &HashSet<&[u8]>) -> Result<Vec<Vec
     while let Some(place) = places.pop() {
         let Ok(there) = fs::symlink_metadata(on_disk(top, &place)) else { continue };
         if there.is_dir() {
-            let context = || format!("cannot look into {}", crate::ui::path(&place));
+            let context = || format!("cannot look into {}", crate::text::path(&place));
             for entry in fs::read_dir(on_disk(top, &place)).context(context)? {
                 let name = entry.context(context)?.file_name();
                 places.push([&place, b"/".as_slice(), name.as_bytes()].concat());

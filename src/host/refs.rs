@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::{Repo, git};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::snapshot::Oid;
 
 /// What is recorded about one guest.
@@ -151,9 +151,11 @@ fn name_code(digits: &[u8]) -> Option<u8> {
 impl Repo {
     /// Returns a commit's parents and message.
     pub(super) fn commit_parts(&self, commit: &Oid) -> Result<(Vec<Oid>, String)> {
-        let text = self.git.line(["cat-file", "commit", commit.as_str()])?;
-        let (head, message) = text.split_once("\n\n").ok_or_else(|| Error::bug("a commit has no message"))?;
-        let parents = head.lines().filter_map(|line| line.strip_prefix("parent "));
+        let text = self.git.call(["cat-file", "commit", commit.as_str()]).stdout()?;
+        let text = String::from_utf8_lossy(&text);
+        let (head, message) = text.split_once("\n\n").unwrap_or((&text, ""));
+        // What looks like a parent further down is none.
+        let parents = head.lines().skip(1).map_while(|line| line.strip_prefix("parent "));
         Ok((parents.map(str::parse).collect::<Result<_>>()?, message.to_owned()))
     }
 }

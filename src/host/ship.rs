@@ -49,8 +49,8 @@ fn history(repo: &Repo, head: &Head, depth: Option<u32>) -> Result<(u64, Vec<Oid
         return Ok((0, Vec::new()));
     }
     // Where the host's own history ends, the guest's does.
-    let shallow = repo.git.line(["rev-parse", "--path-format=absolute", "--git-path", "shallow"])?;
-    let shallow = std::fs::read_to_string(shallow).unwrap_or_default();
+    let path = repo.git.call(["rev-parse", "--path-format=absolute", "--git-path", "shallow"]).stdout()?;
+    let shallow = std::fs::read_to_string(super::as_path(path.trim_ascii_end())).unwrap_or_default();
     let mut ends: Vec<Oid> = shallow.lines().map(str::parse).collect::<Result<_>>()?;
     let Some(depth) = depth else {
         let count = repo.git.line(["rev-list", "--count", head.commit.as_str()])?;

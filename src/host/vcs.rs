@@ -1,12 +1,13 @@
 //! The one seam between git and jj: what the two do each in its own way. All else on the host is the same for both.
 
 use std::collections::HashSet;
+use std::ffi::OsString;
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 
 use super::git::Git;
 use super::land::Plan;
-use super::obstacles::Obstacle;
+use super::obstacles::{Obstacle, Why};
 use super::{Head, Repo};
 use crate::error::Result;
 use crate::snapshot::{Change, Oid};
@@ -28,6 +29,8 @@ pub struct Ours {
 pub struct Landed {
     /// The command of the user's own tool that takes it back.
     pub undo: Option<String>,
+    /// Paths that jj does not hold as they landed.
+    pub unheld: Vec<Vec<u8>>,
     /// jj's commit that holds it, for [`Vcs::holds`].
     pub(super) mark: Option<Oid>,
 }
@@ -41,7 +44,7 @@ pub trait Vcs: Debug + Send + Sync {
     fn head(&self, repo: &Repo) -> Result<Head>;
 
     /// Returns the name and the address that the user commits with; empty where there is none.
-    fn identity(&self, repo: &Repo) -> Result<[String; 2]>;
+    fn identity(&self, repo: &Repo) -> Result<[OsString; 2]>;
 
     /// Takes the host's files as a tree, without touching them; the untracked ones only when asked. `why` is for the
     /// tool's own log.
@@ -51,7 +54,7 @@ pub trait Vcs: Debug + Send + Sync {
     fn unfit(&self, repo: &Repo, ours: &Ours, changes: &[Change]) -> Result<Vec<Obstacle>>;
 
     /// Returns why a file is in the way that is on disk and not among [`Vcs::files`].
-    fn untracked(&self) -> &'static str;
+    fn untracked(&self) -> Why;
 
     /// Returns a git that reads and writes files as this working tree holds them, with an empty index in `folder`.
     fn pen(&self, repo: &Repo, folder: &Path) -> Result<Git>;

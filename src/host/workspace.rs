@@ -1,19 +1,21 @@
 //! A jj workspace.
 
 use std::collections::HashSet;
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::git::{self, Git};
 use super::jj::{self, Jj};
 use super::land::Plan;
-use super::obstacles::Obstacle;
+use super::obstacles::{Obstacle, Why};
 use super::vcs::{Landed, Ours, Vcs};
 use super::{Head, Repo, merge};
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Error, Next, Result};
+use crate::reporter::Reporter;
 use crate::snapshot::{Change, Oid};
-use crate::ui;
 
 /// A jj workspace, colocated with a git work tree or not.
 #[derive(Debug)]
@@ -26,14 +28,14 @@ impl Workspace {
     ///
     /// # Errors
     /// When it is not backed by git.
-    pub fn open(jj: Jj, dir: Option<&Path>) -> Result<Repo> {
+    pub fn open(jj: Jj, dir: Option<&Path>, reporter: &Arc<dyn Reporter>) -> Result<Repo> {
         let git_dir = jj.git_dir()?;
         let here = dir.unwrap_or(Path::new(".")).canonicalize().context(|| "cannot find this folder".to_owned())?;
         let mut prefix = here.strip_prefix(jj.root()).unwrap_or(Path::new("")).as_os_str().as_bytes().to_vec();
         if !prefix.is_empty() {
             prefix.push(b'/');
         }
-        let git = Git::new(&git_dir, Some(jj.root()));
+        let git = Git::new(&git_dir, Some(jj.root()), reporter);
         let object_format = git.line(["rev-parse", "--show-object-format"])?;
         let top = Some(jj.root().to_owned());
         Ok(Repo { git, git_dir, object_format, top, prefix, vcs: Box::new(Workspace { jj }) })
@@ -50,22 +52,23 @@ impl Vcs for Workspace {
         let (_, parents) = self.jj.working_copy()?;
         let parent = parents.into_iter().next().ok_or_else(|| Error::bug("jj shows no parent"))?;
         if parent.conflict {
-            return Err(Error::refused("'@-' has conflicts, which only jj can hold").hint("jj resolve -r @-"));
+            let error = Error::refused("'@-' has conflicts, which only jj can hold");
+            return Err(error.next(Next::ResolveInJj("@-")));
         }
         if parent.id.as_str().bytes().all(|digit| digit == b'0') {
-            let branch = Some(repo.git.line(["var", "GIT_DEFAULT_BRANCH"])?);
+            let branch = Some(repo.git.line(["var", "GIT_DEFAULT_BRANCH"])?.into());
             return Ok(Head { commit: repo.empty_commit()?, branch, unborn: true });
         }
         let branch = match parent.bookmarks.as_slice() {
-            [only] => Some(only.clone()),
+            [only] => Some(OsString::from(only)),
             _ => None,
         };
         Ok(Head { commit: parent.id, branch, unborn: false })
     }
 
-    fn identity(&self, _repo: &Repo) -> Result<[String; 2]> {
+    fn identity(&self, _repo: &Repo) -> Result<[OsString; 2]> {
         // Not set is a failure to jj.
-        let get = |key| self.jj.read(["config", "get", key]).unwrap_or_default();
+        let get = |key| self.jj.read(["config", "get", key]).unwrap_or_default().into();
         Ok(["user.name", "user.email"].map(get))
     }
 
@@ -74,7 +77,8 @@ impl Vcs for Workspace {
         self.jj.run(self.jj.labelled(why, ["util", "snapshot"]))?;
         let (working_copy, _) = self.jj.working_copy()?;
         if working_copy.conflict {
-            return Err(Error::refused("the working copy has conflicts, which only jj can hold").hint("jj resolve"));
+            let error = Error::refused("the working copy has conflicts, which only jj can hold");
+            return Err(error.next(Next::ResolveInJj("@")));
         }
         let [operation, _] = self.jj.operations()?;
         let tree = merge::tree_of(repo, &working_copy.id)?;
@@ -90,22 +94,23 @@ impl Vcs for Workspace {
             })
         };
         let unfit = |path: &[u8]| match path {
-            path if !inside(path) => Some("is outside of 'jj sparse list'"),
-            path if std::str::from_utf8(path).is_err() => Some("has a name that is not UTF-8, which jj cannot hold"),
+            path if !inside(path) => Some(Why::OutsideJjSparse),
+            path if std::str::from_utf8(path).is_err() => Some(Why::NameNotUtf8),
             _ => None,
         };
         Ok(changes.iter().filter_map(|change| Some(Obstacle::new(&change.path, unfit(&change.path)?))).collect())
     }
 
-    fn untracked(&self) -> &'static str {
-        "is in the way: jj does not track it"
+    fn untracked(&self) -> Why {
+        Why::UntrackedByJj
     }
 
     /// jj writes what a commit holds, whatever `.gitattributes` say; only a repository of its own makes git do so.
     fn pen(&self, repo: &Repo, folder: &Path) -> Result<Git> {
         let place = folder.join("git");
         let format = format!("--object-format={}", repo.object_format);
-        Git::new(&place, None).call(["init", "--quiet", "--bare", "--template=", &format]).stdout()?;
+        let reporter = repo.git.reporter();
+        Git::new(&place, None, reporter).call(["init", "--quiet", "--bare", "--template=", &format]).stdout()?;
         let converts = self.jj.read(["config", "get", "working-copy.eol-conversion"])? == "input-output";
         let text = if converts { "text=auto eol=crlf" } else { "-text !eol" };
         let objects = [repo.git_dir.join("objects").as_os_str().as_bytes(), b"\n"].concat();
@@ -113,7 +118,7 @@ impl Vcs for Workspace {
             .and_then(|()| fs::write(place.join("info/attributes"), format!("* {text} {RAW}\n")))
             .and_then(|()| fs::write(place.join("objects/info/alternates"), objects))
             .context(|| "cannot make a temporary repository".to_owned())?;
-        Ok(Git::new(place, Some(self.jj.root())).with_index(folder.join("index")))
+        Ok(Git::new(place, Some(self.jj.root()), reporter).with_index(folder.join("index")))
     }
 
     fn own_folder(&self, _repo: &Repo) -> PathBuf {
@@ -163,10 +168,7 @@ impl Vcs for Workspace {
             call(&["util", "snapshot"])?;
             missing = self.missing(plan)?;
         }
-        for path in missing {
-            ui::warn(&format!("{} has landed, but jj does not hold it as it landed", ui::path(&path)));
-        }
-        self.landed(plan)
+        self.landed(plan, missing)
     }
 
     /// jj takes commits in only by a bookmark, and makes a conflict by moving one onto `@`.
@@ -185,7 +187,7 @@ impl Vcs for Workspace {
             let _ = plan.repo.update(format!("delete {bookmark}\n"));
         }
         recorded?;
-        self.landed(plan)
+        self.landed(plan, Vec::new())
     }
 }
 
@@ -222,14 +224,14 @@ impl Workspace {
         run(&["git", "export"])
     }
 
-    fn landed(&self, plan: &Plan<'_>) -> Result<Landed> {
+    fn landed(&self, plan: &Plan<'_>, unheld: Vec<Vec<u8>>) -> Result<Landed> {
         let before = &plan.ours.operation;
         let undo = match self.jj.operations()? {
             [_, previous] if previous == *before => "jj undo".to_owned(),
             _ => format!("jj op restore {}", &before[..12]),
         };
         let (working_copy, _) = self.jj.working_copy()?;
-        Ok(Landed { undo: Some(undo), mark: Some(working_copy.id) })
+        Ok(Landed { undo: Some(undo), unheld, mark: Some(working_copy.id) })
     }
 }
 

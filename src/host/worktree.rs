@@ -1,15 +1,17 @@
 //! A git work tree.
 
 use std::collections::HashSet;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::git::{self, Git};
+use super::git::Git;
 use super::land::Plan;
-use super::obstacles::Obstacle;
+use super::obstacles::{Obstacle, Why};
 use super::vcs::{Landed, Ours, Vcs};
 use super::{Head, Repo, config};
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Error, Next, Result};
 use crate::snapshot::{Change, Oid};
 
 /// A git work tree, or a repository without one.
@@ -26,20 +28,23 @@ impl Vcs for WorkTree {
 
     fn head(&self, repo: &Repo) -> Result<Head> {
         let symbolic = repo.git.call(["symbolic-ref", "-q", "HEAD"]).run()?;
-        let full = if symbolic.code == Some(0) { Some(git::text(symbolic.stdout)?) } else { None };
-        let branch = full.as_deref().and_then(|full| full.strip_prefix("refs/heads/")).map(str::to_owned);
+        // A branch's name need not be UTF-8.
+        let full = (symbolic.code == Some(0)).then(|| symbolic.stdout.trim_ascii_end());
+        let branch = full.and_then(|full| full.strip_prefix(b"refs/heads/"));
+        let branch = branch.map(|branch| OsStr::from_bytes(branch).to_owned());
         if let Some(commit) = repo.git.maybe_oid(["rev-parse", "-q", "--verify", "HEAD^{commit}"])? {
             return Ok(Head { commit, branch, unborn: false });
         }
+        let verify = ["rev-parse", "-q", "--verify"].map(OsStr::new);
         match full {
-            Some(full) if repo.git.maybe_oid(["rev-parse", "-q", "--verify", &full])?.is_none() => {
+            Some(full) if repo.git.maybe_oid(verify.into_iter().chain([OsStr::from_bytes(full)]))?.is_none() => {
                 Ok(Head { commit: repo.empty_commit()?, branch, unborn: true })
             }
-            _ => Err(Error::refused("HEAD names no commit").hint("git fsck")),
+            _ => Err(Error::refused("HEAD names no commit").next(Next::Fsck)),
         }
     }
 
-    fn identity(&self, repo: &Repo) -> Result<[String; 2]> {
+    fn identity(&self, repo: &Repo) -> Result<[OsString; 2]> {
         Ok([config::get(repo, "user.name")?, config::get(repo, "user.email")?])
     }
 
@@ -80,7 +85,7 @@ impl Vcs for WorkTree {
     }
 
     fn unfit(&self, repo: &Repo, ours: &Ours, changes: &[Change]) -> Result<Vec<Obstacle>> {
-        let sparse = |path: &[u8]| Obstacle::new(path, "is outside the sparse checkout");
+        let sparse = |path: &[u8]| Obstacle::new(path, Why::OutsideGitSparse);
         let new: Vec<_> = changes.iter().filter(|change| change.status == 'A').map(|change| &*change.path).collect();
         let absent = changes.iter().filter(|change| ours.absent.contains(&change.path));
         let mut unfit: Vec<_> = absent.map(|change| sparse(&change.path)).collect();
@@ -88,8 +93,8 @@ impl Vcs for WorkTree {
         Ok(unfit)
     }
 
-    fn untracked(&self) -> &'static str {
-        "is in the way: git does not track it"
+    fn untracked(&self) -> Why {
+        Why::UntrackedByGit
     }
 
     fn pen(&self, repo: &Repo, folder: &Path) -> Result<Git> {

@@ -10,13 +10,14 @@ use russh::keys::{Algorithm, HashAlg, PublicKey};
 use russh::{MethodKind, MethodSet};
 use tokio::net::UnixStream;
 
+use super::asking::Asking;
 use super::config::Config;
-use super::connection::Asking;
 use super::handler::{Client, Lost};
 use super::host_key::describe;
 use super::key_file::{KeyFile, Unsigned};
-use crate::error::{Error, Result};
-use crate::ui::{self, Keep};
+use super::refused::{Denied, Refused};
+use crate::error::Result;
+use crate::text::path;
 
 type Agent = AgentClient<UnixStream>;
 
@@ -24,7 +25,7 @@ type Agent = AgentClient<UnixStream>;
 ///
 /// # Errors
 /// When no key is accepted, or the connection is lost.
-pub async fn log_in(handle: &mut Handle<Client>, config: &Config, lost: &Lost, asking: &Asking) -> Result<()> {
+pub async fn log_in(handle: &mut Handle<Client>, config: &Config, lost: &Lost, asking: &Asking) -> Result<(), Refused> {
     let mut login = Login { config, lost, asking, tried: Vec::new(), skipped: Vec::new(), rsa: None };
     let (mut agent, held) = login.agent(handle).await;
     let candidates = if config.pubkey { login.candidates(held) } else { Vec::new() };
@@ -35,7 +36,7 @@ pub async fn log_in(handle: &mut Handle<Client>, config: &Config, lost: &Lost, a
             Some(AuthResult::Success) => return Ok(()),
             Some(AuthResult::Failure { remaining_methods, partial_success }) => {
                 if partial_success {
-                    ui::trace("ssh: that key is accepted, and the guest wants more");
+                    config.reporter.trace("ssh: that key is accepted, and the guest wants more");
                 }
                 // Also what a lost connection looks like.
                 if !remaining_methods.contains(&MethodKind::PublicKey) {
@@ -54,7 +55,7 @@ pub async fn log_in(handle: &mut Handle<Client>, config: &Config, lost: &Lost, a
             Err(_) => {}
         }
     }
-    Err(login.refused(&takes))
+    Err(Refused::Denied(Box::new(login.denied(&takes))))
 }
 
 struct Login<'a> {
@@ -64,7 +65,7 @@ struct Login<'a> {
     /// What was offered, for the error.
     tried: Vec<String>,
     /// What was not, and why.
-    skipped: Vec<String>,
+    skipped: Vec<(String, String)>,
     /// The hash for RSA signatures; asked for once.
     rsa: Option<Option<HashAlg>>,
 }
@@ -97,7 +98,7 @@ impl Login<'_> {
         match held.await {
             Ok((agent, held)) => (Some(agent), held),
             Err(error) => {
-                self.skip(format!("the agent at '{}': {error}", socket.display()));
+                self.skip(format!("the agent at '{}'", socket.display()), error.to_string());
                 (None, Vec::new())
             }
         }
@@ -109,7 +110,7 @@ impl Login<'_> {
         for path in &self.config.identities {
             match KeyFile::read(path) {
                 Ok(file) => files.extend(file),
-                Err(why) => self.skip(format!("'{}': {why}", path.display())),
+                Err(why) => self.skip(format!("'{}'", path.display()), why),
             }
         }
         let (mut first, mut others) = (Vec::new(), Vec::new());
@@ -121,9 +122,8 @@ impl Login<'_> {
                 let from = format!("'{}', in the agent", files.remove(at).path.display());
                 first.push(Candidate { from, key: Key::Agent(Box::new(identity)) });
             } else if !self.config.identities_only {
-                let comment = ui::sanitise(identity.comment().as_bytes(), Keep::Nothing);
-                others
-                    .push(Candidate { from: format!("'{comment}' in the agent"), key: Key::Agent(Box::new(identity)) });
+                let from = format!("{} in the agent", path(identity.comment().as_bytes()));
+                others.push(Candidate { from, key: Key::Agent(Box::new(identity)) });
             }
         }
         let files = files.into_iter().filter(KeyFile::has_secret);
@@ -156,11 +156,12 @@ impl Login<'_> {
         };
         let accepted = &self.config.user_key_algorithms;
         if !accepted.is_empty() && !accepted.contains(&algorithm.to_string()) {
-            self.skip(format!("{}: ssh_config's PubkeyAcceptedAlgorithms lacks {algorithm}", candidate.from));
+            let why = format!("ssh_config's PubkeyAcceptedAlgorithms lacks {algorithm}");
+            self.skip(candidate.from.clone(), why);
             return Ok(None);
         }
         let shown = format!("{} ({})", describe(&public), candidate.from);
-        ui::trace(&format!("ssh: offering {shown}"));
+        self.config.reporter.trace(&format!("ssh: offering {shown}"));
         self.tried.push(shown);
         let user = &self.config.user;
         let certificate = match &candidate.key {
@@ -185,7 +186,7 @@ impl Login<'_> {
     fn excuse(&mut self, from: &str, failure: Unsigned) -> Result<Option<AuthResult>> {
         match failure {
             Unsigned::Skip(why) => {
-                self.skip(format!("{from}: {why}"));
+                self.skip(from.to_owned(), why);
                 Ok(None)
             }
             Unsigned::Stop(error) => Err(error),
@@ -208,39 +209,22 @@ impl Login<'_> {
         self.rsa.flatten()
     }
 
-    fn skip(&mut self, what: String) {
-        ui::trace(&format!("ssh: skipping {what}"));
-        self.skipped.push(what);
+    fn skip(&mut self, from: String, why: String) {
+        self.config.reporter.trace(&format!("ssh: skipping {from}: {why}"));
+        self.skipped.push((from, why));
     }
 
-    fn refused(&self, takes: &MethodSet) -> Error {
-        let host = self.config.shown();
-        let mut error = match self.lost.get() {
-            Some(why) => Error::unreachable(format!("cannot log in to {host}: {why}")),
-            None => Error::unreachable(format!("{host} does not let user '{}' in", self.config.user)),
-        };
-        if self.tried.is_empty() {
-            error = error.hint("there was no key to offer");
+    fn denied(self, takes: &MethodSet) -> Denied {
+        let takes = takes.iter().map(|method| <&str>::from(method).to_owned());
+        Denied {
+            host: self.config.shown(),
+            destination: self.config.destination.clone(),
+            user: self.config.user.clone(),
+            lost: self.lost.get(),
+            offered: self.tried,
+            skipped: self.skipped,
+            takes: takes.collect(),
         }
-        for key in &self.tried {
-            error = error.hint(format!("offered {key}"));
-        }
-        for key in &self.skipped {
-            error = error.hint(format!("skipped {key}"));
-        }
-        let takes: Vec<&str> = takes.iter().map(Into::into).collect();
-        if !takes.is_empty() && !takes.contains(&"publickey") {
-            error = error.hint(format!("the guest takes {}, and git-banger has only keys", takes.join(", ")));
-        }
-        if self.lost.get().is_some() && self.tried.len() > 1 {
-            error = error.hint(format!(
-                "each offer counts: name the right key for '{}' in ~/.ssh/config, with 'IdentitiesOnly yes'",
-                self.config.name
-            ));
-        } else if takes.contains(&"publickey") {
-            error = error.hint(format!("let one of your keys in: ssh-copy-id {}", self.config.name));
-        }
-        error
     }
 }
 

@@ -109,7 +109,7 @@ pub async fn start(session: Arc<Session>, runtime: &Handle, call: Call) -> Resul
             // Nobody listens any more when the call has ended.
             let _ = feeding.send(feeder.feed(input));
         })
-        .map_err(|error| Error::refused("cannot start a thread").source(error))?;
+        .map_err(|error| Error::failed("cannot start a thread").source(error))?;
     let shared = Arc::new(Shared { name: session.name().to_owned(), state: Mutex::default(), changed: Condvar::new() });
     let (wanted, unwanted) = oneshot::channel();
     let follower = Follower { session, events, stdin, shared: Arc::clone(&shared), status: None, signal: None };
@@ -163,7 +163,7 @@ impl Read for Running {
 pub fn into_error(error: io::Error) -> Error {
     match error.downcast::<Error>() {
         Ok(error) => error,
-        Err(error) => Error::refused("cannot read the guest's answer").source(error),
+        Err(error) => Error::failed("cannot read the guest's answer").source(error),
     }
 }
 
@@ -191,19 +191,19 @@ impl Shared {
             }
             End::NoStatus => Error::unreachable(format!("guest '{name}' ended the command without an exit status")),
             End::Refused => Error::unreachable(format!("guest '{name}' refuses to run a command"))
-                .hint("its SSH server may allow logins for another purpose only"),
+                .detail("its SSH server may allow logins for another purpose only"),
             End::Lost(why) => {
                 Error::unreachable(format!("connection to '{name}' lost after {} bytes: {why}", state.received))
             }
             End::Interrupted => Error::interrupted(),
-            End::Payload(why) => Error::refused(format!("cannot read what is to be sent: {why}")),
+            End::Payload(why) => Error::failed(format!("cannot read what is to be sent: {why}")),
             End::Spool(why) => kept(why.clone()),
         }
     }
 }
 
 fn kept(why: String) -> Error {
-    Error::refused("cannot keep what the guest sends").source(why)
+    Error::failed("cannot keep what the guest sends").source(why)
 }
 
 /// Sends a call's input from a thread of its own, for reading it may block.

@@ -4,19 +4,37 @@
 //! is refused or warned about here, never ignored in silence.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::destination::Destination;
-use super::proxy::Proxy;
+use crate::environment::env;
 use crate::error::{Error, Result};
 use crate::process::{self, Call};
-use crate::settings;
-use crate::ui;
+use crate::reporter::{Notice, Reporter};
+use crate::text::{self, shell_word};
 
 /// For connection and authentication together, without the time a user takes to answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Where ssh_config asks for no keepalives; without any, a guest that is gone is waited for in vain.
 const ALIVE_INTERVAL: Duration = Duration::from_secs(15);
+
+/// How ssh_config wants a host to be reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Proxy {
+    /// Directly.
+    None,
+    /// ProxyJump: the last of the hosts, and those before it, which it is reached through.
+    Jump {
+        /// `[user@]host[:port]`
+        last: String,
+        /// A list of the same, separated by commas.
+        before: Option<String>,
+    },
+    /// ProxyCommand, expanded.
+    Command(String),
+}
+
 /// What to do about a host key that is not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Strict {
@@ -48,6 +66,10 @@ pub struct Config {
     pub name: String,
     /// `guest` or `jump host`; for messages.
     role: &'static str,
+    /// The host as the user named it, in arguments for a program of OpenSSH's.
+    pub destination: Vec<String>,
+    /// What happens on the way is reported to it.
+    pub reporter: Arc<dyn Reporter>,
     /// Read in place of ~/.ssh/config.
     ssh_config: Option<PathBuf>,
     /// ProxyJump or ProxyCommand
@@ -113,8 +135,8 @@ impl Config {
     ///
     /// # Errors
     /// When there is no `ssh`, its configuration is wrong, or asks for what this program cannot do.
-    pub fn resolve(to: &Destination) -> Result<Config> {
-        Config::ask_ssh(to, "guest", None)
+    pub fn resolve(to: &Destination, reporter: &Arc<dyn Reporter>) -> Result<Config> {
+        Config::ask_ssh(to, "guest", None, reporter)
     }
 
     /// Asks the same for the host that this one is reached through; `None` where there is none.
@@ -125,17 +147,22 @@ impl Config {
         let Proxy::Jump { last, before } = &self.proxy else { return Ok(None) };
         let (mut to, _) = Destination::parse_url(last)?;
         to.ssh_config.clone_from(&self.ssh_config);
-        Config::ask_ssh(&to, "jump host", before.as_deref()).map(Some)
+        Config::ask_ssh(&to, "jump host", before.as_deref(), &self.reporter).map(Some)
     }
 
     /// With `jump`, the host is reached through these, whatever is configured for it.
-    fn ask_ssh(to: &Destination, role: &'static str, jump: Option<&str>) -> Result<Config> {
+    fn ask_ssh(
+        to: &Destination,
+        role: &'static str,
+        jump: Option<&str>,
+        reporter: &Arc<dyn Reporter>,
+    ) -> Result<Config> {
         if process::find("ssh").is_err() {
             return Err(Error::unreachable(format!("cannot look up '{}': 'ssh' is not on PATH", to.host))
-                .hint("install the OpenSSH client, which reads ssh_config: apt install openssh-client"));
+                .detail("the OpenSSH client is needed on this machine: it reads ssh_config"));
         }
         // ssh takes '~' from the password file, whatever HOME says; ControlPath is the option that shows what it took.
-        let mut call = Call::new("ssh").args(["-G", "-T", "-o", "ControlPath=~/"]);
+        let mut call = Call::new("ssh", reporter).args(["-G", "-T", "-o", "ControlPath=~/"]);
         if let Some(file) = &to.ssh_config {
             call = call.arg("-F").arg(file);
         }
@@ -152,15 +179,15 @@ impl Config {
         if output.code != Some(0) {
             // ssh writes for a terminal in raw mode.
             output.stderr.retain(|&byte| byte != b'\r');
-            return Err(Error::unreachable(format!("cannot look up '{}'", to.host)).source(output.failure("ssh -G")));
+            return Err(Error::unreachable(format!("cannot look up '{}'", to.host)).caused_by(output.failure("ssh -G")));
         }
         let options = Options::parse(&String::from_utf8_lossy(&output.stdout));
-        options.refuse_unsupported(&to.host)?;
-        let config = Config::new(&to.host, &options)?;
-        Ok(Config { role, ssh_config: to.ssh_config.clone(), ..config })
+        options.refuse_unsupported(&to.host, reporter)?;
+        let config = Config::new(&to.host, &options, reporter)?;
+        Ok(Config { role, destination: arguments(to), ssh_config: to.ssh_config.clone(), ..config })
     }
 
-    fn new(name: &str, options: &Options) -> Result<Config> {
+    fn new(name: &str, options: &Options, reporter: &Arc<dyn Reporter>) -> Result<Config> {
         let host = options.word("hostname").trim_matches(['[', ']']).to_lowercase();
         let home = options.word("controlpath").trim_end_matches('/').to_owned();
         let tokens = Tokens { name, host: &host, options, home: &home };
@@ -173,9 +200,9 @@ impl Config {
         }
         let agent = match options.one("identityagent") {
             Some("none") => None,
-            None | Some("SSH_AUTH_SOCK") => settings::env("SSH_AUTH_SOCK").map(PathBuf::from),
+            None | Some("SSH_AUTH_SOCK") => env("SSH_AUTH_SOCK").map(PathBuf::from),
             Some(socket) => match socket.strip_prefix('$').filter(|name| !name.starts_with('{')) {
-                Some(variable) => settings::env(variable).map(PathBuf::from),
+                Some(variable) => env(variable).map(PathBuf::from),
                 None => Some(PathBuf::from(tokens.expand(socket)?)),
             },
         };
@@ -229,6 +256,8 @@ impl Config {
             },
             name: name.to_owned(),
             role: "guest",
+            destination: Vec::new(),
+            reporter: Arc::clone(reporter),
             ssh_config: None,
             host,
         })
@@ -238,6 +267,14 @@ impl Config {
     pub fn shown(&self) -> String {
         format!("{} '{}' ({} port {})", self.role, self.name, self.host, self.port)
     }
+}
+
+/// Returns the arguments that name a host to a program of OpenSSH's as the user named it.
+fn arguments(to: &Destination) -> Vec<String> {
+    let file = to.ssh_config.iter().flat_map(|file| ["-F".to_owned(), shell_word(file)]);
+    let port = to.port.iter().flat_map(|port| ["-p".to_owned(), port.to_string()]);
+    let host = to.user.as_ref().map_or(to.host.clone(), |user| format!("{user}@{}", to.host));
+    file.chain(port).chain([shell_word(host)]).collect()
 }
 
 /// The answer of `ssh -G`: keys in lower case, in order.
@@ -279,18 +316,16 @@ impl Options {
     }
 
     /// Refuses what would lead elsewhere when ignored, and warns of what would only fail to help.
-    fn refuse_unsupported(&self, name: &str) -> Result<()> {
+    fn refuse_unsupported(&self, name: &str, reporter: &Arc<dyn Reporter>) -> Result<()> {
         if self.flag("proxyusefdpass") {
             return Err(Error::unreachable(format!(
                 "cannot reach '{name}': ssh_config sets ProxyUseFdpass for it, which is not supported"
             ))
-            .hint("use a ProxyCommand that passes data on, such as 'nc %h %p'"));
+            .detail("use a ProxyCommand that passes data on, such as 'nc %h %p'"));
         }
         for option in ["KnownHostsCommand", "CertificateFile", "PKCS11Provider"] {
             if self.set(&option.to_lowercase()).is_some() {
-                ui::warn(&format!(
-                    "ssh_config sets {option} for '{name}', which is not supported yet and has no effect"
-                ));
+                reporter.notice(Notice::OptionIgnored { option, host: name.to_owned() });
             }
         }
         Ok(())
@@ -329,7 +364,7 @@ impl Tokens<'_> {
         let wrong = |what: &str| {
             Error::unreachable(format!(
                 "cannot expand '{what}' in {}, which ssh_config sets for '{}'",
-                ui::path(text.as_bytes()),
+                text::path(text.as_bytes()),
                 self.name
             ))
         };
@@ -345,7 +380,7 @@ impl Tokens<'_> {
             rest = &rest[at..];
             if let Some(variable) = rest.strip_prefix("${") {
                 let (variable, after) = variable.split_once('}').ok_or_else(|| wrong(rest))?;
-                let value = settings::env(variable).and_then(|value| value.into_string().ok());
+                let value = env(variable).and_then(|value| value.into_string().ok());
                 out.push_str(&value.ok_or_else(|| wrong(&format!("${{{variable}}}")))?);
                 rest = after;
             } else if let Some(after) = rest.strip_prefix('%') {
@@ -371,7 +406,7 @@ impl Tokens<'_> {
             'n' => self.name.to_owned(),
             'p' => self.options.word("port").to_owned(),
             'r' => self.options.word("user").to_owned(),
-            'u' => settings::env("USER")?.into_string().ok()?,
+            'u' => env("USER")?.into_string().ok()?,
             _ => return None,
         })
     }

@@ -9,18 +9,17 @@ use russh::Disconnect;
 use russh::client;
 use tokio::time::{sleep, timeout};
 
+use super::asking::Asking;
 use super::auth;
 use super::config::Config;
 use super::handler::{Client, Failure, Lost, hung_up, reason};
 use super::known_hosts::KnownHosts;
 use super::proxy::{self, Helper};
+use super::refused::Refused;
 use super::transport::{self, Socket};
 use crate::error::{Error, Result};
-use crate::interrupt;
-use crate::ui;
+use crate::interrupt::{self, GLANCE};
 
-/// How often an interrupt and the time that has passed are looked at.
-const GLANCE: Duration = Duration::from_millis(50);
 /// Connections are tried so many times when a busy server drops them unheard (sshd_config(5), MaxStartups).
 const ATTEMPTS: u32 = 4;
 
@@ -39,33 +38,33 @@ impl Session {
     ///
     /// # Errors
     /// When the guest is not reached, not trusted, or does not let us in.
-    pub async fn open(config: Config) -> Result<Session> {
+    pub async fn open(config: Config) -> Result<Session, Refused> {
         Session::open_within(config, proxy::HOPS).await
     }
 
-    async fn open_within(config: Config, hops: usize) -> Result<Session> {
+    async fn open_within(config: Config, hops: usize) -> Result<Session, Refused> {
         let jump = match config.jump()? {
             None => None,
-            Some(_) if hops == 0 => return Err(unreached(&config, "there are too many jump hosts on the way")),
+            Some(_) if hops == 0 => return Err(unreached(&config, "there are too many jump hosts on the way").into()),
             Some(jump) => Some(Arc::new(Box::pin(Session::open_within(jump, hops - 1)).await?)),
         };
         let known = Arc::new(KnownHosts::read(&config)?);
         let settings = Arc::new(transport::settings(&config, &known)?);
         let plan = Plan { config: Arc::new(config), known, settings, jump, asking: Asking::default() };
         let config = &plan.config;
-        ui::trace(&format!("ssh: {} as user '{}'", config.shown(), config.user));
+        config.reporter.trace(&format!("ssh: {} as user '{}'", config.shown(), config.user));
         let mut attempt = 1;
         loop {
             match within(config.connect_timeout, &plan.asking, plan.attempt()).await? {
                 Some(Err(Failure::Dropped(why))) if attempt < ATTEMPTS => {
-                    ui::trace(&format!("ssh: attempt {attempt} was dropped: {why}"));
+                    config.reporter.trace(&format!("ssh: attempt {attempt} was dropped: {why}"));
                     within(Duration::MAX, &plan.asking, sleep(pause(attempt))).await?;
                     attempt += 1;
                 }
-                Some(tried) => return tried.map_err(|failure| failure.into_error(config)),
+                Some(tried) => return tried.map_err(|failure| failure.into_refused(config)),
                 None => {
                     let seconds = config.connect_timeout.as_secs();
-                    return Err(unreached(config, format!("no answer within {seconds} s")));
+                    return Err(unreached(config, format!("no answer within {seconds} s")).into());
                 }
             }
         }
@@ -128,7 +127,7 @@ impl Plan {
         let mut handle = match client::connect_stream(Arc::clone(&self.settings), socket, client).await {
             Err(Failure::Ssh(error)) if hung_up(&error) => {
                 return Err(match link.peer.as_ref().and_then(Helper::ended) {
-                    Some(why) => Failure::Ours(unreached(&self.config, why)),
+                    Some(why) => Failure::Ours(unreached(&self.config, why).into()),
                     None if greeted.load(Ordering::Relaxed) => Failure::Ssh(error),
                     None => Failure::Dropped(reason(&error)),
                 });
@@ -138,20 +137,6 @@ impl Plan {
         auth::log_in(&mut handle, &self.config, &lost, &self.asking).await.map_err(Failure::Ours)?;
         let (config, jump) = (Arc::clone(&self.config), self.jump.clone());
         Ok(Session { handle, config, lost, jump, helper: link.peer })
-    }
-}
-
-/// Set while somebody thinks about an answer: no timeout may count that.
-#[derive(Clone, Default)]
-pub struct Asking(Arc<AtomicBool>);
-
-impl Asking {
-    /// Runs what may ask a user in another program, as an agent does.
-    pub async fn during<T>(&self, asking: impl Future<Output = T>) -> T {
-        self.0.store(true, Ordering::Relaxed);
-        let answer = asking.await;
-        self.0.store(false, Ordering::Relaxed);
-        answer
     }
 }
 
@@ -177,7 +162,7 @@ async fn within<T>(limit: Duration, asking: &Asking, future: impl Future<Output 
         if interrupt::pending() {
             return Err(Error::interrupted());
         }
-        if !asking.0.load(Ordering::Relaxed) {
+        if !asking.now() {
             waited += GLANCE;
         }
         if waited >= limit {
@@ -194,11 +179,11 @@ fn pause(attempt: u32) -> Duration {
 }
 
 impl Failure {
-    fn into_error(self, config: &Config) -> Error {
+    fn into_refused(self, config: &Config) -> Refused {
         match self {
-            Failure::Ours(error) => error,
-            Failure::Dropped(why) => unreached(config, format!("{why}, {ATTEMPTS} times in a row")),
-            Failure::Ssh(error) => unreached(config, reason(&error)),
+            Failure::Ours(refused) => refused,
+            Failure::Dropped(why) => unreached(config, format!("{why}, {ATTEMPTS} times in a row")).into(),
+            Failure::Ssh(error) => unreached(config, reason(&error)).into(),
         }
     }
 }

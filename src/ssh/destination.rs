@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::error::{Error, Result};
-use crate::ui;
+use crate::text;
 
 /// Mean something to a shell, or in ssh_config's own expansions; ssh refuses most of them too.
 const FORBIDDEN: &str = "'`\"$\\;&<>|(){}";
@@ -29,10 +29,10 @@ impl Destination {
     /// # Errors
     /// When it has another form, or ssh could take the user or the host for an option.
     pub fn parse_url(url: &str) -> Result<(Destination, Option<String>)> {
-        let shown = ui::path(url.as_bytes());
+        let shown = text::path(url.as_bytes());
         let wrong = |why: &str| {
             Error::usage(format!("cannot use {shown} as an SSH destination: {why}"))
-                .hint("[user@]host[:port] or ssh://[user@]host[:port][/path]")
+                .detail("write [user@]host[:port], or ssh://[user@]host[:port][/path]")
         };
         let (authority, path) = match url.strip_prefix("ssh://") {
             Some(rest) => match rest.find('/') {
@@ -64,7 +64,7 @@ impl Destination {
         }
         let port = match port.map(str::parse) {
             None => None,
-            Some(Ok(0) | Err(_)) => return Err(wrong("bad port")),
+            Some(Ok(0) | Err(_)) => return Err(wrong("what follows the colon is no port")),
             Some(Ok(port)) => Some(port),
         };
         let path = decode(path).filter(|path| !path.contains(char::is_control)).ok_or_else(|| wrong("bad path"))?;

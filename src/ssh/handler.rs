@@ -11,8 +11,9 @@ use russh::keys::{PublicKey, PublicKeyOrCertificate};
 use super::config::Config;
 use super::host_key;
 use super::known_hosts::KnownHosts;
-use crate::error::{Error, Result};
-use crate::ui::{self, Keep};
+use super::refused::Refused;
+use crate::reporter::Notice;
+use crate::text::{Keep, path, sanitise};
 
 /// Of what the server says before the login, in bytes.
 const BANNER: usize = 8 << 10;
@@ -36,7 +37,7 @@ impl Lost {
 #[derive(Debug)]
 pub enum Failure {
     /// A verdict of this program.
-    Ours(Error),
+    Ours(Refused),
     /// The server hung up before it had said anything.
     Dropped(String),
     /// Anything else.
@@ -84,7 +85,8 @@ impl client::Handler for Client {
         let shown = &banner.as_bytes()[..banner.len().min(room)];
         self.banner += shown.len();
         if !shown.is_empty() {
-            ui::status(&ui::sanitise(shown.trim_ascii_end(), Keep::Lines));
+            let (host, text) = (self.config.name.clone(), shown.to_vec());
+            self.config.reporter.notice(Notice::Banner { host, text });
         }
         Ok(())
     }
@@ -105,15 +107,14 @@ impl client::Handler for Client {
     async fn disconnected(&mut self, reason: DisconnectReason<Failure>) -> Result<(), Failure> {
         match reason {
             DisconnectReason::ReceivedDisconnect(info) => {
-                let said = ui::sanitise(info.message.trim().as_bytes(), Keep::Nothing);
-                self.lost.set(format!("the server says '{said}'"));
+                self.lost.set(format!("the server says {}", path(info.message.trim().as_bytes())));
                 Ok(())
             }
             DisconnectReason::Error(failure) => {
                 self.lost.set(match &failure {
                     Failure::Ssh(error) => self::reason(error),
                     Failure::Dropped(why) => why.clone(),
-                    Failure::Ours(error) => error.to_string(),
+                    Failure::Ours(refused) => refused.brief(),
                 });
                 Err(failure)
             }
@@ -159,5 +160,5 @@ pub fn reason(error: &SshError) -> String {
         }
         _ => text.to_owned(),
     };
-    ui::sanitise(text.as_bytes(), Keep::Nothing)
+    sanitise(text.as_bytes(), Keep::Nothing)
 }

@@ -12,10 +12,10 @@ use russh::keys::ssh_key::private::KeypairData;
 use russh::keys::{HashAlg, PrivateKey, PublicKey, decode_secret_key, load_public_key};
 
 use super::config::Config;
-use crate::error::{Error, Result};
+use crate::environment::env;
+use crate::error::{Error, Kind, Result};
 use crate::process::Call;
-use crate::settings;
-use crate::ui;
+use crate::reporter::Question;
 
 /// An IdentityFile.
 pub struct KeyFile {
@@ -94,19 +94,23 @@ impl KeyFile {
     /// When there is none to ask for, or it is wrong.
     pub fn unlock(&mut self, config: &Config) -> Result<&PrivateKey, Unsigned> {
         if let Secret::Locked(text) = &self.secret {
-            let mut again = "";
+            let mut again = false;
             let mut left = config.prompts;
             let key = loop {
                 if left == 0 {
                     return Err(Unsigned::Skip("wrong passphrase".to_owned()));
                 }
                 left -= 1;
-                let prompt = format!("{again}passphrase for key '{}': ", self.path.display());
-                let passphrase = passphrase(config, &prompt)?;
+                let file = self.path.display().to_string();
+                let passphrase = passphrase(config, Question::Passphrase { file: &file, again })?;
+                // As ssh does it: whoever gives none means another key.
+                if passphrase.is_empty() {
+                    return Err(Unsigned::Skip("no passphrase was given".to_owned()));
+                }
                 // Whatever a wrong one makes of the bytes, it is a wrong one: the errors differ by format.
                 match decode_secret_key(text, Some(&passphrase)) {
                     Ok(key) => break key,
-                    Err(_) => again = "wrong passphrase; ",
+                    Err(_) => again = true,
                 }
             };
             self.secret = Secret::Open(Box::new(key));
@@ -133,22 +137,26 @@ impl KeyFile {
 }
 
 /// Asks for a passphrase, as ssh does (ssh(1), SSH_ASKPASS).
-fn passphrase(config: &Config, prompt: &str) -> Result<String, Unsigned> {
+fn passphrase(config: &Config, question: Question<'_>) -> Result<String, Unsigned> {
     let skip = |why: &str| Unsigned::Skip(format!("it needs a passphrase, {why}"));
     if config.batch {
         return Err(skip("and ssh_config sets BatchMode"));
     }
-    let askpass = settings::env("SSH_ASKPASS");
-    let require = settings::env("SSH_ASKPASS_REQUIRE").unwrap_or_default();
-    let display = settings::env("DISPLAY").or_else(|| settings::env("WAYLAND_DISPLAY")).is_some();
+    let askpass = env("SSH_ASKPASS");
+    let require = env("SSH_ASKPASS_REQUIRE").unwrap_or_default();
+    let display = env("DISPLAY").or_else(|| env("WAYLAND_DISPLAY")).is_some();
     let first = require == "force" || (require == "prefer" && display);
-    if !first && let Some(typed) = ui::ask(prompt, true).map_err(Unsigned::Stop)? {
+    if !first && let Some(typed) = config.reporter.ask(question).map_err(Unsigned::Stop)? {
         return Ok(typed);
     }
     match askpass {
         Some(program) if first || (display && require != "never") => {
-            let call = Call::new("sh").args(["-c", "exec \"$0\" \"$1\""]).arg(program).arg(prompt);
-            let answer = call.stdout().map_err(|error| Unsigned::Skip(error.to_string()))?;
+            let call = Call::new("sh", &config.reporter).args(["-c", "exec \"$0\" \"$1\""]);
+            let answer = call.arg(program).arg(config.reporter.prompt(question)).stdout();
+            let answer = answer.map_err(|error| match error.kind() {
+                Kind::Interrupted => Unsigned::Stop(error),
+                _ => Unsigned::Skip(error.to_string()),
+            })?;
             let answer = String::from_utf8(answer).map_err(|_| skip("and SSH_ASKPASS gave none"))?;
             Ok(answer.trim_end_matches(['\r', '\n']).to_owned())
         }

@@ -16,7 +16,7 @@ use sha1::Sha1;
 
 use super::config::Config;
 use crate::error::{Error, Result};
-use crate::ui;
+use crate::reporter::Notice;
 
 /// What the known_hosts files say about one host.
 pub struct KnownHosts {
@@ -67,7 +67,10 @@ impl KnownHosts {
             match fs::read(file) {
                 Ok(text) => known.add(file, &String::from_utf8_lossy(&text), fallback.as_deref()),
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
-                Err(error) => ui::warn(&format!("cannot read '{}': {error}", file.display())),
+                Err(error) => {
+                    let (file, why) = (file.clone(), error.to_string());
+                    config.reporter.notice(Notice::KnownHostsUnreadable { file, why });
+                }
             }
         }
         if let Some(file) = &config.revoked_host_keys {

@@ -3,6 +3,7 @@
 //! Its face blocks. Behind it one thread drives all that happens on the connection, so that the guest is answered
 //! whatever the rest of the program is busy with.
 
+mod asking;
 mod auth;
 mod channel;
 mod config;
@@ -13,6 +14,7 @@ mod host_key;
 mod key_file;
 mod known_hosts;
 mod proxy;
+mod refused;
 mod spool;
 #[cfg(test)]
 mod tests;
@@ -24,12 +26,13 @@ use std::thread::{self, JoinHandle};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
-use crate::error::{Error, Result};
-use crate::interrupt;
+use crate::error::{Context, Error, Result};
+use crate::reporter::Reporter;
 
 pub use channel::{Call, Exit, Running, into_error};
 use connection::{Session, interrupted};
 pub use destination::Destination;
+pub use refused::{Denied, Distrust, Refused, Untrusted};
 
 /// A connection to a guest.
 pub struct Connection {
@@ -38,16 +41,13 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Connects to a guest; may ask on the terminal for trust in a host key, or for a passphrase.
-    ///
-    /// From here on an interrupt does not end the process, but the call that is under way.
+    /// Connects to a guest; may ask for trust in a host key, or for a passphrase.
     ///
     /// # Errors
     /// When the guest is not reached, not trusted, or does not let us in.
-    pub fn open(to: &Destination) -> Result<Connection> {
-        interrupt::watch();
-        let config = config::Config::resolve(to)?;
-        let driver = Driver::start().map_err(|error| Error::refused("cannot start a thread").source(error))?;
+    pub fn open(to: &Destination, reporter: &Arc<dyn Reporter>) -> Result<Connection, Refused> {
+        let config = config::Config::resolve(to, reporter)?;
+        let driver = Driver::start().context(|| "cannot start a thread".to_owned())?;
         let session = driver.runtime.block_on(Session::open(config))?;
         Ok(Connection { session: Arc::new(session), driver })
     }

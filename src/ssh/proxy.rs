@@ -8,32 +8,15 @@ use russh::Error as SshError;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
 
-use super::config::Config;
+use super::config::{Config, Proxy};
 use super::connection::Session;
 use super::handler::{Failure, reason};
 use super::transport;
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::process::Peer;
-use crate::ui;
 
 /// The most SSH servers in a row; a jump host that is reached through itself has no end.
 pub const HOPS: usize = 8;
-
-/// How ssh_config wants a host to be reached.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Proxy {
-    /// Directly.
-    None,
-    /// ProxyJump: the last of the hosts, and those before it, which it is reached through.
-    Jump {
-        /// `[user@]host[:port]`
-        last: String,
-        /// A list of the same, separated by commas.
-        before: Option<String>,
-    },
-    /// ProxyCommand, expanded.
-    Command(String),
-}
 
 /// What an SSH connection runs over.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -72,17 +55,14 @@ pub async fn dial(config: &Config, jump: Option<&Session>) -> Result<Link, Failu
         let channel = jump.handle().channel_open_direct_tcpip(&config.host, config.port.into(), "127.0.0.1", 0).await;
         let channel = channel.map_err(|error| {
             let why = jump.lost().unwrap_or_else(|| reason(&error));
-            Failure::Ours(Error::unreachable(format!(
-                "cannot reach {} through '{}': {why}",
-                config.shown(),
-                jump.name()
-            )))
+            let what = format!("cannot reach {} through '{}': {why}", config.shown(), jump.name());
+            Failure::Ours(Error::unreachable(what).into())
         })?;
         return Ok(Link { stream: Box::new(channel.into_stream()), socket: None, peer: None });
     }
     if let Proxy::Command(command) = &config.proxy {
-        ui::trace(&format!("ssh: through ProxyCommand: {command}"));
-        let (peer, stream) = Peer::start(command).map_err(Failure::Ours)?;
+        config.reporter.trace(&format!("ssh: through ProxyCommand: {command}"));
+        let (peer, stream) = Peer::start(command).map_err(|error| Failure::Ours(error.into()))?;
         let stream =
             stream.set_nonblocking(true).and_then(|()| UnixStream::from_std(stream)).map_err(SshError::from)?;
         return Ok(Link { stream: Box::new(stream), socket: None, peer: Some(Helper(Mutex::new(peer))) });

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use super::{Call, Connection, Destination, Exit, into_error};
+use super::{Call, Connection, Destination, Exit, Refused, into_error};
 use crate::error::{Error, Kind, Result};
+use crate::reporter::{Reporter, Silent};
 
 #[allow(dead_code, missing_docs, clippy::disallowed_methods, reason = "the server is shared with the other tests")]
 #[path = "../../tests/it/support/russh.rs"]
@@ -51,7 +53,12 @@ impl Guest {
         fs::write(path("config"), text).unwrap();
         let (mut to, _) = Destination::parse_url("guest").unwrap();
         to.ssh_config = Some(path("config"));
-        Connection::open(&to)
+        let reporter: Arc<dyn Reporter> = Arc::new(Silent);
+        Connection::open(&to, &reporter).map_err(|refused| match refused {
+            Refused::Failed(error) => error,
+            Refused::Denied(denied) if denied.lost.is_some() => Error::unreachable(denied.host),
+            other => panic!("{other:?}"),
+        })
     }
 
     fn connect(&self) -> Connection {

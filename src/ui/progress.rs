@@ -1,6 +1,7 @@
 //! How far a long step has come: one line on a terminal, redrawn in place, and gone when the step ends.
 
-use std::io::{self, IsTerminal, Read, Write};
+use std::any::Any;
+use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
@@ -9,8 +10,10 @@ use std::time::{Duration, Instant};
 
 use rustix::{process, termios};
 
-use super::{Keep, sanitise, voice};
-use crate::{interrupt, settings};
+use crate::environment::env;
+use crate::interrupt;
+use crate::reporter::Progress;
+use crate::text::{Keep, sanitise};
 
 /// A step that takes less is not worth a line.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -20,107 +23,69 @@ const TICK: Duration = Duration::from_millis(200);
 const RATED: usize = 10;
 
 /// Whether the line is on the screen; changed with stderr locked.
-static DRAWN: AtomicBool = AtomicBool::new(false);
+#[derive(Debug, Default)]
+pub(super) struct Screen(AtomicBool);
 
-/// A step under way; its line is erased when this is dropped.
-pub struct Progress {
-    bytes: Arc<AtomicU64>,
-    /// The thread that draws, and what tells it to stop; `None` where nothing is drawn.
-    drawing: Option<(Sender<()>, JoinHandle<()>)>,
-}
+/// The thread that draws, and what tells it to stop; its line is erased when this is dropped.
+struct Drawing(Option<(Sender<()>, JoinHandle<()>)>);
 
-/// Starts a step. It is shown from its second second on, when stderr is a terminal that we are in the foreground of,
-/// and not with `--quiet`.
-pub fn progress(step: &str) -> Progress {
+/// Starts a step. Without a terminal to draw on, or when `quiet`, its bytes are counted all the same.
+pub(super) fn start(screen: &Arc<Screen>, step: &str, quiet: bool) -> Progress {
     let bytes = Arc::<AtomicU64>::default();
     let step = sanitise(step.as_bytes(), Keep::Nothing);
-    let counted = Arc::clone(&bytes);
-    let drawing = shown().then(|| {
+    let (counted, screen) = (Arc::clone(&bytes), Arc::clone(screen));
+    let drawing = (!quiet && shown()).then(|| {
         let (stop, stopped) = mpsc::channel::<()>();
         let draw = move || {
             let (mut wait, mut seen) = (PATIENCE, [(Instant::now(), 0); RATED]);
             while stopped.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) && !interrupt::pending() {
                 wait = TICK;
                 let now = (Instant::now(), counted.load(Ordering::Relaxed));
-                draw(&line(&step, now.1, rate(seen[0], now)));
+                screen.draw(&line(&step, now.1, rate(seen[0], now)));
                 seen.rotate_left(1);
                 seen[RATED - 1] = now;
             }
-            erase();
+            screen.erase();
         };
         // Without a thread the step is as good, if less entertaining.
-        thread::Builder::new().name("progress".to_owned()).spawn(draw).ok().map(|thread| (stop, thread))
+        let thread = thread::Builder::new().name("progress".to_owned()).spawn(draw).ok();
+        Box::new(Drawing(thread.map(|thread| (stop, thread)))) as Box<dyn Any + Send>
     });
-    Progress { bytes, drawing: drawing.flatten() }
+    Progress::new(bytes, drawing)
 }
 
-impl Progress {
-    /// Counts what goes through a reader or a writer.
-    pub fn count<T>(&self, inner: T) -> Counted<T> {
-        Counted { inner, bytes: Arc::clone(&self.bytes) }
-    }
-}
-
-impl Drop for Progress {
+impl Drop for Drawing {
     fn drop(&mut self) {
-        if let Some((stop, thread)) = self.drawing.take() {
+        if let Some((stop, thread)) = self.0.take() {
             drop(stop);
             let _ = thread.join();
         }
     }
 }
 
-/// A reader or a writer whose bytes are counted.
-pub struct Counted<T> {
-    inner: T,
-    bytes: Arc<AtomicU64>,
-}
-
-impl<T> Counted<T> {
-    fn add(&self, length: usize) -> usize {
-        self.bytes.fetch_add(length as u64, Ordering::Relaxed);
-        length
-    }
-}
-
-impl<T: Read> Read for Counted<T> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.inner.read(buffer).map(|length| self.add(length))
-    }
-}
-
-impl<T: Write> Write for Counted<T> {
-    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        self.inner.write(buffer).map(|length| self.add(length))
+impl Screen {
+    /// Takes the line off the screen. It stays off as long as the caller keeps stderr locked.
+    pub(super) fn erase(&self) {
+        let mut stderr = io::stderr().lock();
+        if self.0.swap(false, Ordering::Relaxed) {
+            let _ = stderr.write_all(b"\r\x1b[K");
+        }
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
+    fn draw(&self, line: &str) {
+        let mut stderr = io::stderr().lock();
+        // A line that wraps could not be erased.
+        let width = termios::tcgetwinsize(&stderr).map_or(0, |size| usize::from(size.ws_col));
+        let line: String = line.chars().take(if width > 0 { width - 1 } else { 79 }).collect();
+        let _ = write!(stderr, "\r{line}\x1b[K");
+        self.0.store(true, Ordering::Relaxed);
     }
-}
-
-/// Takes the line off the screen. It stays off as long as the caller keeps stderr locked.
-pub(super) fn erase() {
-    let mut stderr = io::stderr().lock();
-    if DRAWN.swap(false, Ordering::Relaxed) {
-        let _ = stderr.write_all(b"\r\x1b[K");
-    }
-}
-
-fn draw(line: &str) {
-    let mut stderr = io::stderr().lock();
-    // A line that wraps could not be erased.
-    let width = termios::tcgetwinsize(&stderr).map_or(0, |size| usize::from(size.ws_col));
-    let line: String = line.chars().take(if width > 0 { width - 1 } else { 79 }).collect();
-    let _ = write!(stderr, "\r{line}\x1b[K");
-    DRAWN.store(true, Ordering::Relaxed);
 }
 
 fn shown() -> bool {
     let stderr = io::stderr();
-    !voice().quiet
-        && stderr.is_terminal()
-        && settings::env("TERM").is_some_and(|term| term != "dumb")
+    stderr.is_terminal()
+        && env("TERM").is_some_and(|term| term != "dumb")
         // As git does: a job in the background would draw over what is typed.
         && termios::tcgetpgrp(&stderr).is_ok_and(|group| group == process::getpgrp())
 }

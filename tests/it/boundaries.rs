@@ -1,5 +1,6 @@
 //! What the text of the project itself promises: who may name whom, and what a script that exports may not do.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -50,10 +51,114 @@ fn no_file_of_these_tests_is_left_out() {
     }
 }
 
+/// The modules of the program, from the top down: each names only those below it.
+const FLOORS: [&str; 17] = [
+    "main",
+    "commands",
+    "cli",
+    "settings",
+    "host",
+    "guest",
+    "vm",
+    "ssh",
+    "trust",
+    "snapshot",
+    "process",
+    "ui",
+    "reporter",
+    "interrupt",
+    "error",
+    "text",
+    "environment",
+];
+
+/// Returns the module at the top of the program that a file belongs to.
+fn floor(file: &str) -> &str {
+    let name = file.strip_prefix("src/").unwrap();
+    name.split('/').next().unwrap().trim_end_matches(".rs")
+}
+
+/// Returns what the lines of a file say, without comments.
+fn code(text: &str) -> String {
+    text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
+}
+
+/// Returns the modules at the top of the program that a file names.
+fn named(text: &str) -> BTreeSet<String> {
+    let code = code(text);
+    let mut names = BTreeSet::new();
+    for rest in code.split("crate::").skip(1) {
+        let word = |text: &str| {
+            let end = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len());
+            text[..end].to_owned()
+        };
+        match rest.strip_prefix('{') {
+            // A group may hold groups; no module has the name of what is in those.
+            Some(group) => names.extend(group.split('}').next().unwrap().split(',').map(|name| word(name.trim()))),
+            None => drop(names.insert(word(rest))),
+        }
+    }
+    names
+}
+
+#[test]
+fn imports_run_one_way() {
+    let mut seen = BTreeSet::new();
+    for (file, text) in sources("src") {
+        let at = FLOORS.iter().position(|known| *known == floor(&file));
+        let at = at.unwrap_or_else(|| panic!("'{file}' has no floor in FLOORS"));
+        seen.insert(at);
+        let above: Vec<_> = named(&text).into_iter().filter(|name| FLOORS[..at].contains(&name.as_str())).collect();
+        assert_eq!(above, [""; 0], "'{file}' names what is above it");
+        // From there, 'super' would be the top of the program, which no floor is told of.
+        let depth = file.matches('/').count();
+        let outermost = depth == 1 || depth == 2 && file.ends_with("/mod.rs");
+        assert!(!outermost || code(&text).replace("use super::*;", "").matches("super::").count() == 0, "'{file}'");
+    }
+    assert_eq!(seen.len(), FLOORS.len(), "a floor has no file");
+    let page = include_str!("../../ARCHITECTURE.md").split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(page.contains(&FLOORS.join(" → ")), "ARCHITECTURE.md shows other floors");
+}
+
+#[test]
+fn the_program_starts_with_what_main_declares() {
+    let declared =
+        include_str!("../../src/main.rs").lines().filter_map(|line| line.strip_prefix("mod ")?.strip_suffix(';'));
+    let floors: BTreeSet<_> = FLOORS.into_iter().filter(|floor| *floor != "main").collect();
+    assert_eq!(declared.collect::<BTreeSet<_>>(), floors);
+}
+
 #[test]
 fn guest_and_host_never_name_each_other() {
     assert_eq!(that_name(&sources("src/guest"), &["host"]), [""; 0]);
-    assert_eq!(that_name(&sources("src/host"), &["guest", "ssh"]), [""; 0]);
+    assert_eq!(that_name(&sources("src/host"), &["guest", "vm", "ssh"]), [""; 0]);
+}
+
+#[test]
+fn whoever_does_the_work_is_silent() {
+    let speak = ["main", "commands", "cli", "ui"];
+    for (file, text) in sources("src") {
+        if speak.contains(&floor(&file)) {
+            continue;
+        }
+        let code = code(&text).replace("crate::ui::Color", "");
+        assert!(!code.contains("ui::") && !named(&code).contains("ui"), "'{file}' could print");
+        // What a test of the file itself says is not said to a user.
+        let code = code.split("#[cfg(test)]\nmod tests").next().unwrap();
+        for words in ["git banger", "jj banger", "Hint::Run", ".run(\"", ".run(format!"] {
+            assert!(floor(&file) == "error" || !code.contains(words), "'{file}' spells a command: {words}");
+        }
+    }
+}
+
+#[test]
+fn git_is_called_by_the_host_alone() {
+    for (file, text) in sources("src") {
+        assert!(floor(&file) == "host" || !code(&text).contains("Call::new(\"git\""), "'{file}' calls git by itself");
+        let calls = named(&text).contains("process");
+        let known = ["host", "ssh"].contains(&floor(&file)) || file == "src/commands/setup.rs";
+        assert!(!calls || known, "'{file}' starts programs");
+    }
 }
 
 #[test]
@@ -66,7 +171,7 @@ fn the_ssh_library_is_named_in_one_folder() {
 fn the_lints_that_hold_the_boundaries_are_lifted_in_three_files_only() {
     let lifted = |text: &str| text.contains("#![expect(clippy::disallowed_methods");
     let files = sources("src").into_iter().filter(|(_, text)| lifted(text)).map(|(name, _)| name);
-    assert_eq!(files.collect::<Vec<_>>(), ["src/process.rs", "src/settings.rs", "src/ui.rs"]);
+    assert_eq!(files.collect::<Vec<_>>(), ["src/environment.rs", "src/process.rs", "src/ui.rs"]);
 }
 
 #[test]

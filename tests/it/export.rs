@@ -23,7 +23,8 @@ fn worked_in(guest: &TestGuest) -> Host {
 }
 
 const COMMITTED: &str = "warning: the guest has 1 commit past the prepared head, not in this export\n\
-                         hint: with them: --base-commit HEAD@prepare; without a warning: --base-commit HEAD\n";
+                         hint: git banger export dev --name-only --base-commit HEAD@prepare\n  exports them, too\n\
+                         hint: git banger export dev --name-only --base-commit HEAD\n  exports the same without this warning\n";
 
 guest_test!(a_patch_makes_the_snapshot_of_its_base_and_touches_nothing, |guest| {
     let host = worked_in(guest);
@@ -116,12 +117,13 @@ guest_test!(an_output_file_is_written_whole_or_not_at_all, |guest| {
     assert_eq!(host.read("new.patch"), patch);
 
     let failed = host.run(&["export", VM, "--base-commit", "no-such-commit", "-o", "new.patch"]);
-    let told = "error: guest 'dev' does not have the base: no commit 'no-such-commit' in the guest\n\
-                hint: leave out --base-commit for the guest's HEAD, or name a commit that the guest has\n";
+    let told = "error: guest 'dev' does not have the base\n  guest: no commit 'no-such-commit' in the guest\n\
+                hint: git banger export dev -o new.patch --base-commit HEAD\n  takes what is not committed there\n";
     assert_eq!((failed, host.read("new.patch")), (ran(4, "", told), patch));
     let failed = host.run(&["export", VM, "-o", "no/such/folder"]);
-    assert_eq!((failed.code, failed.stdout.as_str()), (Some(1), ""));
+    assert_eq!((failed.code, failed.stdout.as_str()), (Some(8), ""));
     assert!(failed.stderr.starts_with("error: cannot write 'no/such/folder': "), "{}", failed.stderr);
+    assert!(!host.file("no").exists());
 });
 
 guest_test!(a_bundle_carries_the_workers_commits_and_any_git_fetches_from_it, |guest| {
@@ -173,8 +175,9 @@ guest_test!(an_export_needs_no_repository_on_the_host, |guest| {
 
 guest_test!(a_guest_without_a_workspace_says_so, |guest| {
     let host = Host::new(guest);
-    let told = "error: guest 'dev' has no usable workspace: no folder 'repo'\n\
-                hint: name the workspace: git config banger.dev.path DIR, or ship one: git banger prepare dev\n";
+    let told = "error: guest 'dev' has no usable workspace\n  guest: no folder 'repo'\n\
+                \u{20} one that is elsewhere in the guest is named in git's configuration: banger.<vm>.path\n\
+                hint: git banger prepare dev\n  ships the repository there\n";
     assert_eq!(host.run(&["export", VM]), ran(4, "", told));
     let told = "error: nothing is recorded here as HEAD@prepare of guest 'dev'\nhint: git banger prepare dev\n";
     assert_eq!(host.run(&["export", VM, "--base-commit", "HEAD@prepare"]), ran(1, "", told));

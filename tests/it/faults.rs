@@ -50,7 +50,7 @@ fn each_fault_has_its_message() {
     assert_eq!(
         lost(Faults { refuse_exec: true, ..Faults::default() }).stderr,
         "error: guest 'dev' refuses to run a command\n\
-         hint: its SSH server may allow logins for another purpose only\n"
+         \x20 its SSH server may allow logins for another purpose only\n"
     );
     assert_eq!(
         lost(Faults { refuse_channel: true, ..Faults::default() }),
@@ -62,7 +62,7 @@ fn each_fault_has_its_message() {
     );
     let refused = lost(Faults { refuse_auth: true, ..Faults::default() });
     assert_eq!(refused.code, Some(3));
-    assert!(refused.stderr.contains("' in\nhint: offered ED25519 SHA256:"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("' in\n  offered ED25519 SHA256:"), "{}", refused.stderr);
     assert_eq!(lost(Faults { noise: vec![b'\n'; 200_000], ..Faults::default() }).code, Some(5));
 }
 

@@ -39,8 +39,9 @@ guest_test!(fetch_goes_on_after_a_guest_that_fails, |guest| {
     guest.write("a", edited("a", 1));
     host.git(&["config", "banger.away.url", "ssh://dev/no/such/folder"]);
     let run = host.run(&["fetch", "away", VM, "-q"]);
-    let told = "error: guest 'away' has no usable workspace: no folder '/no/such/folder'\n\
-                hint: name the workspace: git config banger.away.path DIR, or ship one: git banger prepare away\n";
+    let told = "error: guest 'away' has no usable workspace\n  guest: no folder '/no/such/folder'\n\
+                \u{20} one that is elsewhere in the guest is named in git's configuration: banger.<vm>.path\n\
+                hint: git banger prepare away\n  ships the repository there\n";
     assert_eq!(run, ran(4, "", told));
     assert_eq!(host.git(&["diff", "--name-only", "HEAD", "refs/banger/dev/snapshot"]), "a");
 });
@@ -55,7 +56,7 @@ guest_test!(a_shallow_history_that_does_not_reach_the_hosts_says_how_to_bring_th
     }
     guest.write(".git/shallow", guest.git(&["rev-parse", "HEAD"]) + "\n");
     let run = host.run(&["fetch", VM, "--base-commit", "HEAD"]);
-    let hint = "bring the commits that it starts from here first: git fetch\n";
-    assert!(run.code == Some(5) && run.stderr.ends_with(hint), "{run:?}");
+    let way = "\n  if the guest's history is not whole, the commits that it starts from must be here first\nhint: git fetch\n";
+    assert!(run.code == Some(5) && run.stderr.ends_with(way), "{run:?}");
     assert!(!host.git(&["for-each-ref"]).contains("/snapshot"));
 });

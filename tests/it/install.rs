@@ -135,7 +135,8 @@ fn setup_writes_what_make_install_does() {
         assert!(stderr.contains(&format!("wrote '{}'", account.path(".local").join(file).display())), "{stderr}");
     }
     let zsh = account.path(".local/share/zsh/site-functions");
-    assert!(stderr.contains(&format!("hint: zsh: before compinit, in ~/.zshrc: fpath=('{}' $fpath)", zsh.display())));
+    let told = format!("\nfor zsh, in ~/.zshrc before compinit: fpath=({} $fpath)\n", zsh.display());
+    assert!(stderr.ends_with(&told), "{stderr}");
     assert!(!stderr.contains("MANPATH"), "man finds the page by itself here: {stderr}");
 }
 
@@ -145,7 +146,8 @@ fn setup_says_how_man_finds_a_page_elsewhere() {
     let output = account.command(BINARY).arg("setup").env("XDG_DATA_HOME", account.path("elsewhere")).output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
     let man = account.path("elsewhere/man");
-    assert!(stderr.contains(&format!("hint: man: in ~/.profile: export MANPATH='{}':", man.display())), "{stderr}");
+    let told = format!("\nfor man, in ~/.profile: export MANPATH={}:\n", man.display());
+    assert!(stderr.ends_with(&told), "{stderr}");
     let path = account.command("man").args(["-w", "git-banger"]).env("MANPATH", format!("{}:", man.display())).output();
     assert_eq!(Path::new(String::from_utf8(path.unwrap().stdout).unwrap().trim()), man.join("man1/git-banger.1"));
 }

@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 
 use crate::support::guest::{TestGuest, VM};
 use crate::support::host::{Host, Ran, lines};
-use crate::support::{path_with, require, set_mode, write_file, write_program};
+use crate::support::{hints, path_with, require, set_mode, write_file, write_program};
 
 /// A guest, and a host with jj.
 struct World {
@@ -126,6 +126,8 @@ impl World {
 
     fn ran(&self, command: &mut Command) -> Ran {
         let Output { status, stdout, stderr } = command.output().unwrap();
+        let env = command.get_envs().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
+        hints::check(&String::from_utf8_lossy(&stderr), command.get_current_dir().unwrap(), &env.collect::<Vec<_>>());
         let text = |bytes: Vec<u8>| {
             let text = String::from_utf8_lossy(&bytes).into_owned();
             let words = text.split_inclusive(|c: char| !c.is_ascii_alphanumeric());
@@ -373,12 +375,36 @@ fn a_thousand_new_files_land_in_one_operation() {
     assert_eq!(world.log("@", "self.diff().files().len()"), "1000");
 }
 
+/// What is said when only `a` has a conflict, after all else.
+const CONFLICTED: &str = "error: the work of guest 'dev' has landed, with conflicts in 1 file\n  \
+                          'a' has changed here and in the guest: a conflict to settle\n";
+const RESOLVE: &str = "hint: jj resolve -r @\n";
+const MARKERS: &str = "  conflict markers in the files show both versions\n";
+
 /// Makes both sides change the same line of `a`, and the guest `b` too.
 fn with_conflict(world: &World) {
     world.prepare();
     world.write("a", lines("a").replace("a 5\n", "mine\n"));
     world.guest.write("a", lines("a").replace("a 5\n", "theirs\n"));
     world.guest.write("b", lines("b").replace("b 1\n", "theirs\n"));
+}
+
+#[test]
+fn what_a_pull_takes_from_now_on_is_set_where_git_cannot_find_the_repository_too() {
+    for world in [World::colocated(), World::separate()] {
+        world.prepare();
+        world.guest.write("a", "theirs\n");
+        world.guest.commit("by the worker");
+        let ran = world.banger(&["pull", VM]);
+        assert_eq!((ran.code, world.read("a")), (Some(1), lines("a")), "{ran:?}");
+        let (_, set) = ran.stderr.rsplit_once("\nhint: ").unwrap();
+        let (set, purpose) = set.split_once('\n').unwrap();
+        assert_eq!(purpose, "  takes the prepared head in every pull from now on\n");
+        let output = world.command("sh", &["-c", set]).output().unwrap();
+        assert!(output.status.success(), "{set}: {}", String::from_utf8_lossy(&output.stderr));
+        let ran = world.banger(&["pull", VM]);
+        assert_eq!((ran.code, ran.stdout.as_str(), world.read("a").as_str()), (Some(0), "M\ta\n", "theirs\n"));
+    }
 }
 
 #[test]
@@ -389,7 +415,7 @@ fn a_conflict_changes_nothing_unless_it_is_asked_for() {
     assert!(ran.code == Some(1) && ran.stderr.contains("\n  'a' has changed here and in the guest\n"), "{ran:?}");
     assert!(
         ran.stderr.ends_with(
-            "hint: to settle it in the files: git banger pull --conflict=record dev --base-commit HEAD@prepare\n"
+            "\nhint: git banger pull dev --base-commit HEAD@prepare --conflict record\n  lands it, to be settled in the files\n"
         ),
         "{ran:?}"
     );
@@ -404,10 +430,10 @@ fn a_conflict_is_recorded_as_data_of_jj() {
         world.jj(&["describe", "-m", "my work"]);
         let (refs, before) = (world.refs(), world.operation());
         let ran = world.pull(&["--conflict=record"]);
-        assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), "M\ta\nM\tb\n"), "{ran:?}");
-        let said = "landed 2 changed files from 'dev' since HEAD@prepare (<id>)\n\
-                    warning: 'a' has changed here and in the guest: a conflict to settle\n\
-                    undo: jj op restore <id>\n";
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(7), "M\ta\nM\tb\n"), "{ran:?}");
+        let said = format!(
+            "landed 2 changed files from 'dev' since HEAD@prepare (<id>)\nundo: jj op restore <id>\n{CONFLICTED}{RESOLVE}"
+        );
         assert_eq!(ran.stderr, said);
         let template = r#"separate(" ", conflict, divergent, description.first_line())"#;
         assert_eq!(world.log("@", template), "true false my work");
@@ -434,7 +460,10 @@ fn a_file_that_one_side_deleted_and_the_other_changed_is_a_conflict_too() {
     world.write("a", "mine\n");
     fs::remove_file(world.guest.file("a")).unwrap();
     let ran = world.pull(&["--conflict=record"]);
-    assert!(ran.code == Some(0) && ran.stderr.contains("warning: 'a' has changed here and in the guest"), "{ran:?}");
+    let said = format!(
+        "landed 0 changed files from 'dev' since HEAD@prepare (<id>)\nundo: jj op restore <id>\n{CONFLICTED}{RESOLVE}"
+    );
+    assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (Some(7), "", said.as_str()));
     assert_eq!(world.log("@", "conflict"), "true");
 }
 
@@ -460,7 +489,7 @@ fn markers_are_written_where_they_are_asked_for() {
     let world = World::colocated();
     with_conflict(&world);
     let ran = world.pull(&["--conflict=merge"]);
-    assert!(ran.code == Some(0) && ran.stderr.ends_with("\nundo: jj undo\n"), "{ran:?}");
+    assert!(ran.code == Some(7) && ran.stderr.ends_with(&format!("\nundo: jj undo\n{CONFLICTED}{MARKERS}")), "{ran:?}");
     let middle = |text: &str| text.split_once("a 4\n").unwrap().1.split_once("a 6\n").unwrap().0.to_owned();
     let conflict = middle(&world.read("a"));
     let marker = |kind: &str, side: &str| conflict.lines().any(|line| line.starts_with(&format!("{kind} {side}-g")));
@@ -479,7 +508,9 @@ fn work_lands_in_a_change_of_its_own() {
         world.jj(&["describe", "-m", "my work"]);
         let before = world.operation();
         let ran = world.pull(&["--new-change", "--conflict", how]);
-        assert!(ran.code == Some(0) && ran.stderr.ends_with("\nundo: jj op restore <id>\n"), "{ran:?}");
+        let (code, conflicted) = if how == "record" { (7, [CONFLICTED, RESOLVE].concat()) } else { (0, String::new()) };
+        let said = format!("\nundo: jj op restore <id>\n{conflicted}");
+        assert!(ran.code == Some(code) && ran.stderr.ends_with(&said), "{ran:?}");
         let template = r#"separate(" ", conflict, author.name(), description.first_line())"#;
         assert_eq!(world.log("@", template), format!("{} Host pull dev", how == "record"));
         assert_eq!(world.log("@-", template), "false Host my work");
@@ -495,7 +526,7 @@ fn what_only_jj_can_do_is_refused_in_git() {
     let host = Host::new(&guest);
     for flag in ["--conflict=record", "--new-change"] {
         let ran = host.run(&["pull", VM, flag]);
-        let said = format!("error: '{flag}' needs a jj workspace, and this is none\n");
+        let said = format!("error: '{flag}' needs a jj workspace, and this is not one\n");
         assert_eq!((ran.code, ran.stderr), (Some(2), said));
     }
 }
@@ -514,7 +545,7 @@ fn a_conflicted_working_copy_is_neither_shipped_nor_landed_on() {
         assert_eq!(ran.code, Some(1), "{ran:?}");
         ran.stderr
     };
-    let said = "error: the working copy has conflicts, which only jj can hold\nhint: jj resolve\n";
+    let said = "error: the working copy has conflicts, which only jj can hold\nhint: jj resolve -r @\n";
     assert_eq!(refused(&["prepare", VM, "-n"]), said);
     assert_eq!(refused(&["pull", VM]), said);
     world.jj(&["new"]);
@@ -526,8 +557,8 @@ fn a_base_that_was_rewritten_since_is_no_trouble() {
     let world = World::colocated();
     with_conflict(&world);
     world.jj(&["describe", "-r", "@-", "-m", "first, rewritten"]);
-    for args in [&["--dry-run", "--conflict=record"], &["--conflict=record", "--stat"]] {
-        assert_eq!(world.pull(args).code, Some(0));
+    for (args, code) in [(["--dry-run", "--conflict=record"], 0), (["--conflict=record", "--stat"], 7)] {
+        assert_eq!(world.pull(&args).code, Some(code));
     }
     let all = world.log("all()", r#"separate(" ", divergent, description.first_line()) ++ "\n""#);
     assert_eq!(all.trim_end(), "false\nfalse first, rewritten\nfalse");
@@ -606,8 +637,9 @@ fn a_stale_working_copy_is_for_jj_to_settle() {
     world.root = first;
     world.write("a", "x\n");
     let ran = world.pull(&[]);
-    assert!(ran.code == Some(1) && ran.stderr.contains("working copy is stale"), "{ran:?}");
-    assert!(ran.stderr.contains("\nhint: Run `jj workspace update-stale`"), "{ran:?}");
+    assert!(ran.code == Some(8) && ran.stderr.contains("working copy is stale"), "{ran:?}");
+    assert!(ran.stderr.contains("\n  jj: Hint: Run `jj workspace update-stale`"), "{ran:?}");
+    assert_eq!((ran.stdout.as_str(), world.read("a").as_str()), ("", "x\n"));
 }
 
 #[test]
@@ -619,7 +651,7 @@ fn a_jj_that_is_too_old_leaves_git_and_no_jj_leaves_what_git_can_see() {
         fs::create_dir(world.host.path("none")).unwrap();
         std::os::unix::fs::symlink(git, world.host.path("none/git")).unwrap();
         std::os::unix::fs::symlink(world.host.path("none/git"), folder.join("git")).unwrap();
-        for (folder, said) in [("old", "jj 0.38.0 is too old"), ("none", "'jj' is not on PATH")] {
+        for (folder, said) in [("old", "jj 0.38.0 is too old\n"), ("none", "'jj' is not on PATH\n")] {
             let mut command = world.command(env!("CARGO_BIN_EXE_git-banger"), &["prepare", VM, "-n"]);
             let ran = world.ran(command.env("PATH", world.host.path(folder)));
             if works {
@@ -627,9 +659,9 @@ fn a_jj_that_is_too_old_leaves_git_and_no_jj_leaves_what_git_can_see() {
                 continue;
             }
             let root = world.root.display();
-            let hint = "install jj 0.39 or later on this machine";
-            let said = format!("error: '{root}' is a jj workspace: {said}\nhint: {hint}\n");
-            assert_eq!((ran.code, ran.stderr), (Some(1), said));
+            let needed = "jj 0.39 or later is needed on this machine";
+            let said = format!("error: '{root}' is a jj workspace: {said}  {needed}\n");
+            assert_eq!((ran.code, ran.stderr), (Some(8), said));
         }
     }
 }
@@ -665,7 +697,7 @@ fn a_landing_that_jj_does_not_take_is_taken_back() {
         world.ran(command.env("PATH", path).env("JJ", require("jj")))
     };
     let ran = pull_with("echo 'Error: the disk is full' >&2; exit 1");
-    assert!(ran.code == Some(1) && ran.stderr.contains("(exit 1): the disk is full"), "{ran:?}");
+    assert!(ran.code == Some(8) && ran.stderr.contains("(exit 1): the disk is full"), "{ran:?}");
     assert_eq!((world.read("a"), world.read("b"), world.exists("folder")), (lines("a"), "mine\n".to_owned(), false));
     assert_eq!(pull_with("kill -9 $PPID; exit 1").code, None);
     assert_eq!(world.read("a"), "theirs\n");

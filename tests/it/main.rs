@@ -10,11 +10,14 @@
 mod boundaries;
 mod completions;
 mod export;
+mod failures;
 mod faults;
 mod fetch;
 mod guests;
+mod hints;
 mod hostile;
 mod install;
+mod interrupts;
 mod jj;
 mod makefile;
 mod man;

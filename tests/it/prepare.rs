@@ -1,13 +1,15 @@
 //! `git banger prepare`: the guest gets what the host has, as the host has it.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 
 use crate::support::guest::{TestGuest, VM};
 use crate::support::guest_test;
 use crate::support::host::{Host, edited, lines, ran};
 use crate::support::russh::Faults;
 
-const HINT: &str = "hint: after some work there: git banger pull dev --base-commit HEAD@prepare\n";
+const HINT: &str = "hint: git banger pull dev --base-commit HEAD@prepare\n  brings the work back, once there is some\n";
 
 guest_test!(prepare_leaves_the_guest_as_the_host_is, |guest| {
     let host = Host::new(guest);
@@ -21,7 +23,7 @@ guest_test!(prepare_leaves_the_guest_as_the_host_is, |guest| {
     host.write("x.o", "ignored\n");
     let (files, standing, refs) = (host.files_but(&[]), host.standing(), host.refs());
     let told = "shipped branch 'main' at <id> (1 commit) to 'dev', with 4 files of uncommitted edits\n\
-                1 untracked file stayed behind\nhint: --untracked ships them too\n\
+                1 untracked file stayed behind (--untracked ships such files, too)\n\
                 workspace: '<guest>/home/repo'\n";
     assert_eq!(host.run(&["prepare", VM]), ran(0, "", &format!("{told}{HINT}")));
 
@@ -70,8 +72,8 @@ guest_test!(prepare_refuses_a_folder_that_holds_something, |guest| {
     let host = Host::new(guest);
     guest.write("precious", "already here\n");
     let before = guest.fingerprint();
-    let told = "error: guest 'dev' cannot use the path: 'repo' is not empty\n\
-                hint: choose another folder with --path, or empty that one in the guest\n";
+    let told = "error: guest 'dev' cannot make the workspace at its path\n  guest: 'repo' is not empty\n\
+                \x20 choose another directory with --path, or empty that one in the guest\n";
     assert_eq!(host.run(&["prepare", VM]), ran(1, "", told));
     before.assert_same(&guest.fingerprint());
     assert_eq!(host.git(&["for-each-ref", "refs/banger"]), "");
@@ -114,9 +116,9 @@ guest_test!(prepare_ships_no_more_history_than_there_is, |guest| {
     // A lock that somebody holds keeps the record from being written, when the workspace is there already.
     host.write(".git/refs/banger/dev/prepare.lock", "");
     let ran = host.run(&["prepare", VM]);
-    assert_eq!(ran.code, Some(1), "{ran:?}");
-    let hint = "hint: the workspace is in the guest, unrecorded: remove '<guest>/home/repo', then prepare again\n";
-    assert!(ran.stderr.ends_with(hint), "{}", ran.stderr);
+    assert_eq!(ran.code, Some(8), "{ran:?}");
+    let state = "\n  the workspace is in the guest, unrecorded: remove '<guest>/home/repo' there, then prepare again\n";
+    assert!(ran.stderr.ends_with(state), "{}", ran.stderr);
 });
 
 guest_test!(prepare_ships_a_branch_without_a_commit, |guest| {
@@ -139,7 +141,8 @@ guest_test!(prepare_ships_a_detached_head_from_a_linked_worktree_in_sha256, |gue
     let told = "shipped a detached HEAD at <id> (1 commit) to 'dev', with 1 file of uncommitted edits\n\
                 workspace: '<guest>/home/repo'\n";
     let args = ["prepare", VM, "--path", "repo", "-C", linked.to_str().unwrap()];
-    assert_eq!(host.run(&args), ran(0, "", &format!("{told}{HINT}")));
+    let hint = HINT.replace("banger pull", "banger -C <host>/linked pull");
+    assert_eq!(host.run(&args), ran(0, "", &format!("{told}{hint}")));
     assert_eq!(guest.git(&["rev-parse", "--show-object-format", "--abbrev-ref", "HEAD"]), "sha256\nHEAD");
     assert_eq!(guest.git(&["status", "--porcelain"]), " M a");
 });
@@ -164,4 +167,29 @@ fn an_upload_that_is_cut_leaves_nothing_on_either_side() {
     }
     guest.set_faults(Faults::default());
     host.prepare();
+}
+
+#[test]
+fn names_that_are_not_utf_8_are_shipped_as_they_are() {
+    let guest = TestGuest::russh();
+    let host = Host::new(&guest);
+    let name = OsStr::from_bytes(b"caf\xe9");
+    let git = |args: &[&OsStr]| assert!(host.command("git").args(args).status().unwrap().success());
+    git(&["checkout".as_ref(), "-qb".as_ref(), name]);
+    git(&["config".as_ref(), "user.name".as_ref(), name]);
+    let ran = host.run(&["prepare", VM]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(ran.stderr.starts_with("shipped branch 'caf\\xe9' at "), "{ran:?}");
+    let of = |args: &[&str]| guest.command("git").args(args).output().unwrap().stdout;
+    assert_eq!(of(&["symbolic-ref", "--short", "HEAD"]), b"caf\xe9\n");
+    assert_eq!(of(&["config", "user.name"]), b"caf\xe9\n");
+    guest.write("new", "new\n");
+    guest.commit("by the worker");
+    let ran = host.run(&["pull", VM, "--base-commit", "HEAD@prepare"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), "A\tnew\n"), "{ran:?}");
+    // On such a branch without a commit, too.
+    let empty = Host::empty(&guest);
+    assert!(empty.command("git").args(["checkout", "-q", "--orphan"]).arg(name).status().unwrap().success());
+    let ran = empty.run(&["prepare", VM, "-n"]);
+    assert!(ran.code == Some(0) && ran.stderr.contains("no commit yet"), "{ran:?}");
 }

@@ -16,7 +16,7 @@ guest_test!(a_pull_that_cannot_print_its_list_says_that_it_landed, |guest| {
     let mut pull = host.command("git-banger");
     let output = pull.args(SINCE).stdout(fs::File::create("/dev/full").unwrap()).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.code() == Some(1) && said.contains("landed all the same"), "{said}");
+    assert!(output.status.code() == Some(8) && said.ends_with("\n  the work has landed all the same\n"), "{said}");
     assert_eq!(host.read("a"), edited("a", 1));
 });
 
@@ -152,10 +152,10 @@ guest_test!(a_guest_that_committed_asks_for_a_choice, |guest| {
     }
     guest.write("three", "not committed\n");
     let (files, standing) = (host.files_but(&[]), host.standing());
-    let told = "error: guest 'dev' has 2 commits past the prepared head: say whether they are to come\n\
-                hint: with its commits (2 commits, 3 files): git banger pull dev --base-commit HEAD@prepare\n\
-                hint: only what is not committed there (1 file): git banger pull dev --base-commit HEAD\n\
-                hint: for every pull from now on: git config banger.base HEAD@prepare\n";
+    let told = "error: guest 'dev' has 2 commits past the prepared head: choose whether to bring its commits\n\
+                hint: git banger pull dev --base-commit HEAD@prepare\n  brings its commits too (2 commits, 3 files)\n\
+                hint: git banger pull dev --base-commit HEAD\n  brings only what is not committed there (1 file)\n\
+                hint: git config banger.base HEAD@prepare\n  takes the prepared head in every pull from now on\n";
     assert_eq!(host.run(&["pull", VM]), ran(1, "", told));
     files.assert_same(&host.files_but(&[]));
     standing.assert_same(&host.standing());
@@ -169,8 +169,8 @@ guest_test!(a_guest_that_committed_asks_for_a_choice, |guest| {
     host.git(&["config", "--unset", "banger.base"]);
     guest.git(&["reset", "-q", "--soft", "HEAD~2"]);
     guest.git(&["commit", "-q", "--amend", "-m", "another first"]);
-    let told = "error: guest 'dev' went back by 1 commit from the prepared head, and has 1 commit of its own: \
-                say whether they are to come\n";
+    let told = "error: guest 'dev' has diverged from the prepared head (1 commit missing, 1 commit of its own): \
+                choose whether to bring its commits\n";
     let said = host.run(&["pull", VM]).stderr;
     assert!(said.starts_with(told), "{said}");
 });

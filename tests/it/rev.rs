@@ -6,7 +6,8 @@ use crate::support::host::{Host, ran};
 
 guest_test!(rev_prints_what_is_recorded, |guest| {
     let host = Host::new(guest);
-    let told = "error: no guest was prepared from this repository\nhint: git banger prepare <vm>\n";
+    let told =
+        "error: no guest was prepared from this repository\n  prepare one first: git banger prepare, and its name\n";
     assert_eq!(host.run(&["rev", "HEAD@prepare"]), ran(1, "", told));
     host.prepare();
     let head = host.git(&["rev-parse", "HEAD"]) + "\n";
@@ -18,11 +19,10 @@ guest_test!(rev_prints_what_is_recorded, |guest| {
     host.stdout(&["fetch", VM]);
     let snapshot = String::from_utf8(host.stdout(&["rev", "@snapshot"])).unwrap();
     assert_eq!(snapshot.trim_end(), host.git(&["rev-parse", "refs/banger/dev/snapshot"]));
-    let told =
-        "error: 'HEAD~1' is not a name that git-banger gives\nhint: HEAD@prepare, HEAD@baseline or HEAD@snapshot\n";
+    let told = "error: 'HEAD~1' is no record\n  \
+                records are HEAD@prepare, HEAD@baseline and HEAD@snapshot, for short @prepare, @baseline and @snapshot\n";
     assert_eq!(host.run(&["rev", "HEAD~1"]), ran(2, "", told));
     host.git(&["update-ref", "refs/banger/other/prepare", "HEAD"]);
-    let told =
-        "error: several guests were prepared from here: dev, other\nhint: name one: git banger rev HEAD@prepare <vm>\n";
+    let told = "error: several guests were prepared from here: dev, other\nhint: git banger rev @prepare dev\nhint: git banger rev @prepare other\n";
     assert_eq!(host.run(&["rev", "@prepare"]), ran(2, "", told));
 });

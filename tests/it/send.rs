@@ -66,14 +66,24 @@ guest_test!(a_message_comes_from_the_command_line_a_file_or_stdin, |guest| {
         assert_eq!(ran.code, Some(0), "{ran:?}");
     }
     let again = host.run(&["send", VM, "s", "-m", "once", "--id", "key"]);
-    assert_eq!(again, ran(0, "", "delivered before, and not again\n"));
+    assert_eq!(again, ran(0, "", "already delivered; not sent again\n"));
     let other = host.run(&["send", VM, "s", "-m", "other", "--id", "key"]);
-    assert_eq!(other, ran(1, "", "error: guest 'dev' refuses: another message was sent with key 'key'\n"));
+    assert_eq!(
+        other,
+        ran(
+            1,
+            "",
+            "error: guest 'dev' refused; nothing was written\n  guest: another message was sent with key 'key'\n"
+        )
+    );
     assert_eq!(host.run(&["send", VM, "s", "--eof", "-m", "", "--no-newline"]).code, Some(0));
     assert_eq!(host.run(&["session", "wait", VM, "s", "-q"]), ran(0, "", ""));
     assert_eq!(log(guest), [wanted, &b"once\n"[..]].concat());
     let ended = host.run(&["send", VM, "s", "-m", "x"]);
-    assert_eq!(ended, ran(1, "", "error: guest 'dev' refuses: session 's' does not run any more\n"));
+    assert_eq!(
+        ended,
+        ran(1, "", "error: guest 'dev' refused; nothing was written\n  guest: session 's' does not run any more\n")
+    );
     guest.assert_no_leftovers();
 });
 
@@ -84,7 +94,7 @@ guest_test!(a_fifo_of_another_tool_takes_messages_too, |guest| {
     let reader = thread::spawn(move || fs::read(fifo).unwrap());
     assert_eq!(host.run(&["send", VM, "--fifo", "theirs", "-m", "word"]), ran(0, "", "delivered 5 bytes\n"));
     assert_eq!(reader.join().unwrap(), b"word\n");
-    let told = "error: guest 'dev' refuses: 'nowhere' is not a FIFO\n";
+    let told = "error: guest 'dev' refused; nothing was written\n  guest: 'nowhere' is not a FIFO\n";
     assert_eq!(host.run(&["send", VM, "--fifo", "nowhere", "-m", "word"]), ran(1, "", told));
     guest.assert_no_leftovers();
 });
@@ -102,15 +112,19 @@ guest_test!(a_stalled_reader_is_told_apart_by_what_went_in, |guest| {
     signal("-STOP");
     let big = vec![b'b'; 200_000];
     let (code, told) = send(&host, &big, &["--timeout", "1"]);
-    let wanted = "error: guest 'dev' may have written a part of the message: 65536 of 200000 bytes were written in time; the rest follows when the reader goes on\n\
-                  hint: --id lets a message be sent again, and be delivered once\n";
+    let wanted = "error: guest 'dev' may have written a part of the message\n\
+                  \x20 guest: 65536 of 200000 bytes were written in time; the rest follows when the reader goes on\n\
+                  \x20 a message with an --id can be sent again, and is delivered once\n";
     assert_eq!((code, told.as_str()), (Some(6), wanted));
     signal("-CONT");
     eventually("output", || log(guest).len() == big.len());
     signal("-STOP");
     assert_eq!(send(&host, &big[..65_536], &["-q"]), (Some(0), String::new()));
     let refused = host.run(&["send", VM, "s", "-m", "x", "--timeout", "1"]);
-    assert_eq!(refused, ran(1, "", "error: guest 'dev' refuses: session 's' does not read\n"));
+    assert_eq!(
+        refused,
+        ran(1, "", "error: guest 'dev' refused; nothing was written\n  guest: session 's' does not read\n")
+    );
     signal("-CONT");
     eventually("output", || log(guest).len() == big.len() + 65_536);
     eventually("nothing is left", || fs::read_dir(guest.path("tmp")).unwrap().count() == 0);

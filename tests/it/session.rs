@@ -96,28 +96,31 @@ guest_test!(a_session_is_started_written_to_read_and_waited_for, |guest| {
     let told =
         format!("session 's' runs in guest '{VM}' as process {pid}\nhint: git banger session logs {VM} s --follow\n");
     assert_eq!(started, ran(0, "", &told));
-    let told = "error: guest 'dev' refuses: session 's' runs already\n";
+    let told = "error: guest 'dev' refused; nothing was written\n  guest: session 's' runs already\n";
     assert_eq!(host.run(&["session", "start", VM, "s", "--", "cat"]), ran(1, "", told));
-    let told = "error: session 's' is running still\n";
+    let told = "error: session 's' is still running\n";
     assert_eq!(host.run(&["session", "wait", VM, "s", "--timeout", "0"]), ran(1, "", told));
     assert_eq!(host.run(&["send", VM, "s", "--message", "word"]), ran(0, "", "delivered 5 bytes\n"));
     assert_eq!(host.run(&["session", "wait", VM, "s"]), ran(7, "", "session 's' ended with status 7\n"));
     assert_eq!(host.run(&["session", "logs", VM, "s"]), ran(0, "it's word\n", ""));
     let json = "{\"next\":10,\"offset\":5,\"text\":\"word\\n\"}\n";
     assert_eq!(host.run(&["session", "logs", VM, "s", "--json", "--since", "5"]), ran(0, json, ""));
-    let told = "error: guest 'dev' refuses: the stdout of session 's' has only 10 bytes\n";
+    let told =
+        "error: guest 'dev' refused; nothing was written\n  guest: the stdout of session 's' has only 10 bytes\n";
     assert_eq!(host.run(&["session", "logs", VM, "s", "--since", "11"]), ran(1, "", told));
     let list = host.run(&["session", "list", VM]);
     assert!(
         list.stdout.starts_with("s\tended with status 7\tstarted ") && list.stdout.ends_with("exit 7\n"),
         "{list:?}"
     );
-    let told = "error: guest 'dev' has used the session's name before: there was a session 's' already: it has ended\nhint: --replace takes its place, and removes its logs\n";
+    let told = "error: guest 'dev' had a session of that name, which has ended\n  guest: there was a session 's' already: it has ended\n\
+                hint: git banger session start dev s --replace -- cat\n  takes its place, and removes its logs\n";
     assert_eq!(host.run(&["session", "start", VM, "s", "--", "cat"]), ran(1, "", told));
     assert_eq!(host.run(&["session", "start", VM, "s", "--replace", "-q", "--", "cat"]), ran(0, "", ""));
     assert_eq!(host.run(&["session", "stop", VM, "s"]), ran(0, "", "session 's' ended with status 143\n"));
     assert_eq!(host.run(&["session", "remove", VM, "s"]), ran(0, "", "removed session 's'\n"));
-    let told = "error: guest 'dev' has no such session: there is no session 's'\nhint: git banger session list dev\n";
+    let told =
+        "error: guest 'dev' has no such session\n  guest: there is no session 's'\nhint: git banger session list dev\n";
     assert_eq!(host.run(&["session", "logs", VM, "s"]), ran(1, "", told));
     guest.assert_no_leftovers();
 });
@@ -128,12 +131,14 @@ guest_test!(a_command_that_cannot_start_is_an_error_with_a_way_out, |guest| {
     assert_eq!(run.code, Some(4));
     assert!(
         run.stderr.starts_with(
-            "error: guest 'dev' cannot start the command: 'no-such-program' is not a program that the guest finds"
+            "error: guest 'dev' cannot start the command\n  guest: 'no-such-program' is not a program that the guest finds"
         ),
         "{run:?}"
     );
     assert!(
-        run.stderr.ends_with("hint: it runs without a login shell; with one: -- sh -lc 'exec COMMAND'\n"),
+        run.stderr.ends_with(
+            "\n  it runs without a login shell: name the program by its whole path, or start a login shell that runs it\n"
+        ),
         "{run:?}"
     );
     for name in ["", "..", "-x", "a/b", "a b"] {
@@ -152,10 +157,12 @@ guest_test!(one_is_attached_until_its_connection_goes_and_the_session_never_sees
     let second = host.run(&["session", "attach", VM, "s"]);
     assert_eq!(second.code, Some(1), "{second:?}");
     assert!(
-        second.stderr.starts_with("error: guest 'dev' has somebody else attached: session 's' is attached by "),
+        second
+            .stderr
+            .starts_with("error: guest 'dev' has somebody else attached\n  guest: session 's' is attached by "),
         "{second:?}"
     );
-    assert!(second.stderr.ends_with("hint: --steal takes over\n"), "{second:?}");
+    assert!(second.stderr.ends_with("\nhint: git banger session attach dev s --steal\n  takes over\n"), "{second:?}");
     // A message needs no attach, and does not disturb one.
     assert_eq!(host.run(&["send", VM, "s", "-m", "two", "-q"]), ran(0, "", ""));
     first.child.kill().unwrap();

@@ -94,13 +94,15 @@ guest_test!(a_host_key_that_is_not_known_is_refused_with_the_way_to_trust_it, |g
     let known = known.trim();
     let expected = format!(
         "error: cannot trust guest 'dev' (127.0.0.1 port {port}): its host key is not known\n\
-         hint: it shows ED25519 {}\n\
-         hint: compare that with the guest's own console, then: echo '{known}' >>'<guest>/known_hosts'\n",
+         \x20 it shows ED25519 {}\n\
+         hint: echo '{known}' >><guest>/known_hosts\n\
+         \x20 trusts it: only if the guest's own console shows the same fingerprint\n",
         fingerprint(&key),
     );
     assert_eq!(ran, Ran { code: Some(3), stdout: String::new(), stderr: expected });
 
-    let (_, advice) = ran.stderr.split_once("then: ").unwrap();
+    let (_, advice) = ran.stderr.split_once("hint: ").unwrap();
+    let advice = advice.lines().next().unwrap();
     let advice = advice.replace("<guest>", guest.path("").to_str().unwrap());
     assert!(Command::new("sh").arg("-c").arg(advice).status().unwrap().success());
     assert_eq!(reach(&host), reached());
@@ -121,12 +123,15 @@ fn a_host_key_that_has_changed_is_refused_with_both_fingerprints() {
             lines[0],
             format!("error: cannot trust guest 'dev' (127.0.0.1 port {port}): its host key has changed")
         );
-        assert!(lines[1].starts_with("hint: it shows ED25519 SHA256:"), "{}", ran.stderr);
-        assert!(lines[2].starts_with("hint: known in <guest>/known_hosts:1 is ED25519 SHA256:"), "{}", ran.stderr);
-        assert!(
-            lines[4].ends_with(&format!(": ssh-keygen -f '<guest>/known_hosts' -R '[127.0.0.1]:{port}'")),
-            "{}",
-            ran.stderr
+        assert!(lines[1].starts_with("  it shows ED25519 SHA256:"), "{}", ran.stderr);
+        assert!(lines[2].starts_with("  known in <guest>/known_hosts:1 is ED25519 SHA256:"), "{}", ran.stderr);
+        assert_eq!(
+            lines[3..],
+            [
+                "  either the guest was made anew, or somebody else answers in its place",
+                &format!("hint: ssh-keygen -f <guest>/known_hosts -R '[127.0.0.1]:{port}'"),
+                "  forgets the old key: only if the guest was made anew, and its own console shows the new fingerprint",
+            ]
         );
     }
     configure(&guest, "StrictHostKeyChecking no");
@@ -144,7 +149,7 @@ guest_test!(a_revoked_host_key_is_refused_whatever_else_is_set, |guest| {
         configure(guest, &format!("StrictHostKeyChecking {strict}"));
         let ran = reach(&host);
         assert_eq!(ran.code, Some(3));
-        assert!(ran.stderr.contains("): its host key is revoked\nhint: it shows "), "{}", ran.stderr);
+        assert!(ran.stderr.contains("): its host key is revoked\n  it shows "), "{}", ran.stderr);
         assert!(ran.stderr.ends_with("known_hosts:2\n"), "{}", ran.stderr);
     }
 });
@@ -300,8 +305,10 @@ guest_test!(a_key_that_is_not_let_in_is_named, |guest| {
     let lines: Vec<_> = ran.stderr.lines().collect();
     assert!(lines[0].starts_with("error: guest 'dev' (127.0.0.1 port "), "{}", ran.stderr);
     assert!(lines[0].ends_with("' in"), "{}", ran.stderr);
-    let shown = format!("hint: offered ED25519 {} ('<guest>/stranger')", fingerprint(&stranger));
-    assert_eq!(lines[1..], [shown.as_str(), "hint: let one of your keys in: ssh-copy-id dev"]);
+    let shown = format!("  offered ED25519 {} ('<guest>/stranger')", fingerprint(&stranger));
+    let lets_in =
+        ["hint: ssh-copy-id -F <guest>/ssh_config dev", "  lets one of your keys in, if another way in is open"];
+    assert_eq!(lines[1..], [&[shown.as_str()], lets_in.as_slice()].concat());
 
     crate::support::set_mode(&stranger, 0o644);
     let ran = reach(&host);
@@ -414,7 +421,7 @@ fn a_wrong_ssh_config_is_an_error_as_it_is_for_ssh() {
     let ran = reach(&host);
     let stderr = "error: cannot look up 'dev': ssh -G failed (exit 255): \
                   <guest>/ssh_config: line 1: Bad configuration option: nosuchoption\n\
-                  <guest>/ssh_config: terminating, 1 bad configuration options\n";
+                  \x20 ssh: <guest>/ssh_config: terminating, 1 bad configuration options\n";
     assert_eq!(ran, Ran { code: Some(3), stdout: String::new(), stderr: stderr.to_owned() });
 }
 
@@ -426,7 +433,7 @@ fn what_the_guest_says_before_the_login_cannot_steer_the_terminal() {
     guest.set_faults(Faults { banner, ..Faults::default() });
     let ran = host.run(&["export", VM, "--name-only"]);
     assert_eq!(ran.code, Some(0));
-    assert!(ran.stderr.starts_with("welcome\\x1b]0;title\\x07\nxxx"), "{}", ran.stderr);
+    assert!(ran.stderr.starts_with("dev: welcome\\x1b]0;title\\x07\ndev: xxx"), "{}", ran.stderr);
     assert!(ran.stderr.len() < 9_000, "{} bytes", ran.stderr.len());
     assert_eq!(reach(&host), reached());
 }

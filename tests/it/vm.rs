@@ -9,7 +9,9 @@ guest_test!(a_guest_with_a_name_is_reached_by_it_until_it_is_forgotten, |guest| 
     let url = format!("ssh://{VM}/~/work/here");
     assert_eq!(host.run(&["vm", "list"]), ran(0, "", ""));
     assert_eq!(host.run(&["vm", "add", "box", &url]), ran(0, "", &format!("guest 'box' is {url}\n")));
-    let told = format!("error: guest 'box' is known already, as {url}\nhint: git banger vm remove box\n");
+    let told = format!(
+        "error: guest 'box' is known already, as {url}\nhint: git banger vm remove box\n  forgets that one, and what was recorded about it here\n"
+    );
     assert_eq!(host.run(&["vm", "add", "box", &url]), ran(1, "", &told));
     assert_eq!(host.run(&["vm", "list"]), ran(0, &format!("box\t{url}\n"), ""));
     assert_eq!(host.run(&["prepare", "box", "-q"]), ran(0, "", ""));
@@ -40,7 +42,7 @@ guest_test!(verbose_shows_each_remote_script_and_each_git_call, |guest| {
     host.prepare();
     let run = host.run(&["-v", "fetch", VM]);
     assert_eq!((run.code, run.stdout.as_str()), (Some(0), ""));
-    for shown in ["+ guest script 'export' (", "+ git ", "+ ssh -G "] {
+    for shown in ["\n+ guest script 'export': workspace='repo' base='HEAD' payload='bundle' ", "+ git ", "+ ssh -G "] {
         assert!(run.stderr.contains(shown), "no '{shown}' in {}", run.stderr);
     }
 });
@@ -61,9 +63,12 @@ guest_test!(check_says_what_will_work_and_what_cures_the_rest, |guest| {
     let before = guest.fingerprint();
     let json: serde_json::Value = serde_json::from_slice(&host.stdout(&["vm", "check", VM, "--json"])).unwrap();
     before.assert_same(&guest.fingerprint());
-    assert_eq!((&json[2]["result"], &json[2]["found"]), (&"ok".into(), &"'repo', on branch 'main'".into()));
+    assert_eq!(
+        (&json["vm"], &json["checks"][2]["result"], &json["checks"][2]["found"]),
+        (&VM.into(), &"ok".into(), &"'repo', on branch 'main'".into())
+    );
     std::fs::rename(guest.file(".git"), guest.file("git")).unwrap();
     let broken = check(&[]);
-    assert_eq!((broken.code, broken.stderr.as_str()), (Some(4), "error: guest 'dev' has a problem\n"), "{broken:?}");
+    assert_eq!((broken.code, broken.stderr.as_str()), (Some(4), "error: guest 'dev' has 1 problem\n"), "{broken:?}");
     guest.assert_no_leftovers();
 });

@@ -6,12 +6,14 @@ use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread;
 
 use super::{connect, described};
-use crate::cli::{From, SessionAttach};
+use crate::cli::{SessionAttach, StartAt};
+use crate::commands::App;
+use crate::environment::env;
 use crate::error::{Context, Error, Kind, Result};
 use crate::guest::Guest;
 use crate::guest::session::{At, Delivery, Ended, Message, Piece, Target, Watch};
-use crate::settings::{self, Settings};
-use crate::ui::{self, Port};
+use crate::text::{Keep, sanitise};
+use crate::ui::To;
 
 /// Of input that waits while a message is on its way, so much goes with the next one, in bytes.
 const BATCH: usize = 1 << 20;
@@ -35,50 +37,52 @@ enum Event {
 ///
 /// # Errors
 /// When the session is not there, another is attached or takes over, or the connection is lost.
-pub fn run(args: &SessionAttach, settings: &Settings) -> Result<()> {
+pub fn run(args: &SessionAttach, app: &App) -> Result<()> {
     // The threads that read and send have it too; they end with the process, for reading a terminal cannot be ended.
-    let guest = Arc::new(connect(settings, &args.vm, &args.session)?);
+    let guest = Arc::new(connect(app, &args.vm, &args.session)?);
     let (events, coming) = mpsc::sync_channel(PIECES);
     watch(args, Arc::clone(&guest), events.clone())?;
     for event in coming {
         match event {
             Event::Piece(Piece::Open) => {
-                ui::status(&format!(
+                app.ui().status(&format!(
                     "attached to session '{}'; an interrupt or the end of input leaves it",
                     args.session
                 ));
                 feed(args.session.clone(), Arc::clone(&guest), events.clone())?;
             }
-            Event::Piece(Piece::Out(bytes)) => {
-                if !ui::pass_on(&bytes, Port::Out)? {
-                    break;
-                }
-            }
-            Event::Piece(Piece::Err(bytes)) => {
-                ui::pass_on(&bytes, Port::Err)?;
-            }
-            Event::Undelivered(error) => ui::error(&error),
+            Event::Piece(Piece::Out(bytes)) => match app.ui().pass_on(&bytes, To::Stdout) {
+                Err(error) if error.kind() != Kind::Interrupted => return Err(error),
+                Ok(true) => {}
+                Ok(false) | Err(_) => break,
+            },
+            Event::Piece(Piece::Err(bytes)) => match app.ui().pass_on(&bytes, To::Stderr) {
+                Err(error) if error.kind() != Kind::Interrupted => return Err(error),
+                Ok(_) => {}
+                Err(_) => break,
+            },
+            Event::Undelivered(error) => drop(app.voice.fail(&error)),
             Event::Ended(Ok(Some(ended))) => {
-                ui::status(&described(&args.session, ended));
+                app.ui().status(&described(&args.session, ended));
                 return Ok(());
             }
             Event::Ended(Err(error)) if error.kind() != Kind::Interrupted => return Err(error),
             Event::Left | Event::Ended(_) => break,
         }
     }
-    ui::status(&format!("left session '{}', which runs on", args.session));
+    app.ui().status(&format!("left session '{}', which runs on", args.session));
     Ok(())
 }
 
 /// Starts to read the logs.
 fn watch(args: &SessionAttach, guest: Arc<Guest>, events: SyncSender<Event>) -> Result<()> {
     let (out, err) = match args.from {
-        From::Start => (At::Offset(0), At::Offset(0)),
-        From::Now => (At::Now, At::Now),
-        From::Offset(offset) => (At::Offset(offset), At::Now),
+        StartAt::Start => (At::Offset(0), At::Offset(0)),
+        StartAt::Now => (At::Now, At::Now),
+        StartAt::Offset(offset) => (At::Offset(offset), At::Now),
     };
     let (name, steal) = (args.session.clone(), args.steal);
-    let user = settings::env("USER").map(|user| ui::sanitise(user.as_encoded_bytes(), ui::Keep::Nothing));
+    let user = env("USER").map(|user| sanitise(user.as_encoded_bytes(), Keep::Nothing));
     spawn("session output", move || {
         let user = user.as_deref().unwrap_or("someone");
         let watch = Watch { name: &name, out, err, follow: true, attach: Some(user), steal };

@@ -2,23 +2,21 @@
 
 use super::{check_word, see};
 use crate::cli::SessionList;
-use crate::commands::report;
+use crate::commands::{App, report};
 use crate::error::Result;
-use crate::guest::Guest;
 use crate::guest::session::{Listed, State};
-use crate::settings::Settings;
-use crate::ui::{self, Keep};
+use crate::text::{Keep, count, sanitise};
 
 /// Lists the sessions of a guest.
 ///
 /// # Errors
 /// When the one asked for is not there.
-pub fn run(args: &SessionList, settings: &Settings) -> Result<()> {
+pub fn run(args: &SessionList, app: &App) -> Result<()> {
     let name = args.session.as_deref().map(|name| check_word(name, "the name of a session")).transpose()?;
-    let guest = Guest::connect(&settings.vm(&args.vm, None, Some("."))?)?;
+    let guest = app.connect(&app.settings.vm(&args.vm, None, Some("."))?)?;
     let (sessions, now) = guest.sessions(name)?;
     guest.close();
-    see(settings, &args.vm, |seen| {
+    see(app, &args.vm, |seen| {
         if name.is_none() {
             seen.clear();
         }
@@ -27,10 +25,10 @@ pub fn run(args: &SessionList, settings: &Settings) -> Result<()> {
         seen.extend(names.filter(|name| check_word(name, "the name of a session").is_ok()));
     });
     if args.json {
-        return report::json(&sessions);
+        return report::json(app.ui(), &sessions);
     }
     for session in &sessions {
-        ui::data(&format!("{}\n", line(session, now)))?;
+        app.ui().data(&format!("{}\n", line(session, now)))?;
     }
     Ok(())
 }
@@ -44,15 +42,18 @@ fn line(session: &Listed, now: u64) -> String {
     };
     let age = session.started.map(|started| age(now.saturating_sub(started))).unwrap_or_default();
     let logs = format!("{} bytes out, {} err", session.stdout, session.stderr);
-    let attached = session.attached.as_ref().map(|who| format!("\tattached by {who}")).unwrap_or_default();
+    let attached = session.attached.as_ref().map(|who| sanitise(who.as_bytes(), Keep::Nothing));
+    let attached = attached.map(|who| format!("\tattached by {who}")).unwrap_or_default();
     let command = session.command.join(" ");
-    let text = format!("{}\t{state}\tstarted {age} ago\t{logs}{attached}\t", session.name);
-    format!("{}{}", ui::sanitise(text.as_bytes(), Keep::Lines), ui::sanitise(command.as_bytes(), Keep::Nothing))
+    // What a field holds cannot begin another row or column.
+    let field = |text: &str| sanitise(text.as_bytes(), Keep::Nothing);
+    let (name, command) = (field(&session.name), field(&command));
+    format!("{name}\t{state}\tstarted {age} ago\t{logs}{attached}\t{command}")
 }
 
 fn age(seconds: u64) -> String {
     match seconds {
-        0..=119 => report::count(seconds, "second"),
+        0..=119 => count(seconds, "second"),
         120..=7_199 => format!("{} minutes", seconds / 60),
         7_200..=172_799 => format!("{} hours", seconds / 3_600),
         _ => format!("{} days", seconds / 86_400),

@@ -4,48 +4,50 @@ use serde_json::json;
 
 use super::connect;
 use crate::cli::SessionLogs;
+use crate::commands::App;
 use crate::error::Result;
 use crate::guest::session::{At, Piece, Watch};
-use crate::settings::Settings;
-use crate::ui::{self, Port};
+use crate::ui::To;
 
 /// Prints a log.
 ///
 /// # Errors
 /// When the session is not there, or its log is shorter than the offset.
-pub fn run(args: &SessionLogs, settings: &Settings) -> Result<()> {
-    let guest = connect(settings, &args.vm, &args.session)?;
+pub fn run(args: &SessionLogs, app: &App) -> Result<()> {
+    let guest = connect(app, &args.vm, &args.session)?;
     let since = At::Offset(args.since);
     let (out, err) = if args.stderr { (At::Nowhere, since) } else { (since, At::Nowhere) };
     let watch = Watch { name: &args.session, out, err, follow: args.follow, attach: None, steal: false };
-    let mut lines = Lines { offset: args.since, pending: Vec::new() };
+    let mut lines = Lines { app, offset: args.since, pending: Vec::new() };
     let mut next = args.since;
     let watched = guest.watch(&watch, |piece| match piece {
         Piece::Open => Ok(true),
         Piece::Out(bytes) | Piece::Err(bytes) => {
             next += bytes.len() as u64;
-            if args.json { lines.add(&bytes) } else { ui::pass_on(&bytes, Port::Out) }
+            if args.json { lines.add(&bytes) } else { app.ui().pass_on(&bytes, To::Stdout) }
         }
     });
     if args.json {
         lines.print()?;
     }
     watched.map_err(|error| {
-        let stderr = if args.stderr { " --stderr" } else { "" };
-        let how = format!("git banger session logs {} {} --follow{stderr} --since {next}", args.vm, args.session);
-        if args.follow && next > args.since { error.hint(how) } else { error }
+        if !args.follow || next == args.since {
+            return error;
+        }
+        error.run(app.line().with("--since", Some(&next.to_string())), "goes on from there")
     })?;
     guest.close();
     Ok(())
 }
 
 /// Cuts a log into lines, and prints each as JSON.
-struct Lines {
+struct Lines<'a> {
+    app: &'a App,
     offset: u64,
     pending: Vec<u8>,
 }
 
-impl Lines {
+impl Lines<'_> {
     /// Takes a part of the log; false when nobody reads what is printed any more.
     fn add(&mut self, bytes: &[u8]) -> Result<bool> {
         for part in bytes.split_inclusive(|&byte| byte == b'\n') {
@@ -66,6 +68,6 @@ impl Lines {
         let offset = self.offset;
         self.offset += line.len() as u64;
         let line = json!({ "offset": offset, "next": self.offset, "text": String::from_utf8_lossy(&line) });
-        ui::pass_on(format!("{line}\n").as_bytes(), Port::Out)
+        self.app.ui().pass_on(format!("{line}\n").as_bytes(), To::Stdout)
     }
 }

@@ -10,27 +10,26 @@ mod wait;
 use std::collections::BTreeSet;
 use std::process::ExitCode;
 
+use super::App;
 use crate::cli::Session;
 use crate::error::{Error, Result};
 use crate::guest::Guest;
 use crate::guest::session::{Ended, State};
-use crate::host::Repo;
-use crate::settings::Settings;
-use crate::ui;
+use crate::text;
 
 /// Runs the command about sessions that was typed.
 ///
 /// # Errors
 /// Whatever the command cannot do.
-pub fn run(args: &Session, settings: &Settings) -> Result<ExitCode> {
+pub fn run(args: &Session, app: &App) -> Result<ExitCode> {
     match args {
-        Session::Wait(args) => return wait::run(args, settings),
-        Session::Start(args) => start::run(args, settings),
-        Session::List(args) => list::run(args, settings),
-        Session::Attach(args) => attach::run(args, settings),
-        Session::Logs(args) => logs::run(args, settings),
-        Session::Stop(args) => stop::run(args, settings),
-        Session::Remove(args) => stop::remove(args, settings),
+        Session::Wait(args) => return wait::run(args, app),
+        Session::Start(args) => start::run(args, app),
+        Session::List(args) => list::run(args, app),
+        Session::Attach(args) => attach::run(args, app),
+        Session::Logs(args) => logs::run(args, app),
+        Session::Stop(args) => stop::run(args, app),
+        Session::Remove(args) => stop::remove(args, app),
     }?;
     Ok(ExitCode::SUCCESS)
 }
@@ -42,22 +41,22 @@ pub fn run(args: &Session, settings: &Settings) -> Result<ExitCode> {
 pub fn check_word<'a>(word: &'a str, what: &str) -> Result<&'a str> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     if word.is_empty() || word.len() > 100 || word.starts_with(['.', '-']) || !word.chars().all(plain) {
-        return Err(Error::usage(format!("{} cannot be {what}", ui::path(word.as_bytes())))
-            .hint("letters, digits, '.', '_' and '-', at most 100, with neither '.' nor '-' in front"));
+        return Err(Error::usage(format!("{} cannot be {what}", text::path(word.as_bytes())))
+            .detail("it has letters, digits, '.', '_' and '-', at most 100, and begins with neither '.' nor '-'"));
     }
     Ok(word)
 }
 
 /// Connects to the guest that a session is in; where the workspace is there does not matter.
-fn connect(settings: &Settings, vm: &str, name: &str) -> Result<Guest> {
+fn connect(app: &App, vm: &str, name: &str) -> Result<Guest> {
     check_word(name, "the name of a session")?;
-    Guest::connect(&settings.vm(vm, None, Some("."))?)
+    app.connect(&app.settings.vm(vm, None, Some("."))?)
 }
 
 /// Takes note of which sessions the guest has, for completion; outside of a repository nothing is noted, and a note that
 /// fails is no failure of the command.
-fn see(settings: &Settings, vm: &str, change: impl FnOnce(&mut BTreeSet<String>)) {
-    if let Ok(repo) = Repo::open(settings.global().dir.as_deref()) {
+fn see(app: &App, vm: &str, change: impl FnOnce(&mut BTreeSet<String>)) {
+    if let Ok(repo) = app.repo() {
         let _ = repo.see_sessions(vm, change);
     }
 }

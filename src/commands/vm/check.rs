@@ -1,13 +1,14 @@
 //! `git banger vm check`: what will work in a guest, and what cures what will not.
 
+use std::process::ExitCode;
+
 use serde::Serialize;
 
 use crate::cli::VmCheck;
-use crate::commands::report;
+use crate::commands::{App, report};
 use crate::error::{Error, Result};
-use crate::guest::{Findings, Guest};
-use crate::settings::Settings;
-use crate::ui::{self, Keep};
+use crate::guest::Findings;
+use crate::text::{self, Keep, count, sanitise};
 
 /// Less free room than this is worth a word, in KiB.
 const LITTLE: u64 = 100 * 1024;
@@ -34,28 +35,39 @@ enum Verdict {
 ///
 /// # Errors
 /// When the guest is not reached, or something that every command needs is missing.
-pub fn run(args: &VmCheck, settings: &Settings) -> Result<()> {
-    let vm = settings.vm(&args.vm, None, Some(""))?;
-    let guest = Guest::connect(&vm)?;
+pub fn run(args: &VmCheck, app: &App) -> Result<ExitCode> {
+    let vm = app.settings.vm(&args.vm, None, Some(""))?;
+    let guest = app.connect(&vm)?;
     let found = guest.check()?;
     guest.close();
-    let mut checks = vec![ok("reach", format!("logged in as '{}' on {}", found.user, found.system))];
+    let user = text::path(found.user.as_bytes());
+    let mut checks = vec![ok("reach", format!("logged in as {user} on {}", found.system))];
     checks.push(git(&found));
-    checks.push(workspace(&found, &vm.name, &vm.path));
+    checks.push(workspace(&found, app, &vm.name, &vm.path));
     checks.push(room(&found));
     checks.extend(sessions(&found));
+    let bad = checks.iter().filter(|check| check.result == Verdict::Bad).count() as u64;
+    let failure =
+        (bad > 0).then(|| Error::incapable(format!("guest '{}' has {}", vm.name, count(bad, "problem"))).vm(&vm.name));
     if args.json {
-        report::json(&checks)?;
-    } else {
-        for check in &checks {
-            ui::data(&line(check))?;
+        let examined = Examined { vm: &vm.name, checks };
+        if let Some(error) = failure {
+            return Ok(app.voice.fail_with(&error, report::object(&examined)?));
         }
+        report::json(app.ui(), &examined)?;
+        return Ok(ExitCode::SUCCESS);
     }
-    match checks.iter().filter(|check| check.result == Verdict::Bad).count() {
-        0 => Ok(()),
-        1 => Err(Error::incapable(format!("guest '{}' has a problem", vm.name))),
-        bad => Err(Error::incapable(format!("guest '{}' has {bad} problems", vm.name))),
+    for check in &checks {
+        app.ui().data(&line(check))?;
     }
+    failure.map_or(Ok(ExitCode::SUCCESS), Err)
+}
+
+/// What was found, for JSON.
+#[derive(Serialize)]
+struct Examined<'a> {
+    vm: &'a str,
+    checks: Vec<Check>,
 }
 
 fn line(check: &Check) -> String {
@@ -64,9 +76,10 @@ fn line(check: &Check) -> String {
         Verdict::Limited => "limited",
         Verdict::Bad => "bad",
     };
-    let cure = check.cure.as_ref().map(|cure| format!("\n{:20}cure: {cure}", "")).unwrap_or_default();
-    let text = format!("{result:<9}{:<11}{}{cure}", check.check, check.found);
-    format!("{}\n", ui::sanitise(text.as_bytes(), Keep::Lines))
+    let cure = check.cure.as_ref().map(|cure| sanitise(cure.as_bytes(), Keep::Nothing));
+    let cure = cure.map(|cure| format!("\n{:20}cure: {cure}", "")).unwrap_or_default();
+    let found = sanitise(check.found.as_bytes(), Keep::Nothing);
+    format!("{result:<9}{:<11}{found}{cure}\n", check.check)
 }
 
 fn ok(check: &'static str, found: String) -> Check {
@@ -91,12 +104,12 @@ fn git(found: &Findings) -> Check {
     }
 }
 
-fn workspace(found: &Findings, vm: &str, path: &str) -> Check {
-    let named = ui::path(path.as_bytes());
-    let prepare = format!("git banger prepare {vm}");
+fn workspace(found: &Findings, app: &App, vm: &str, path: &str) -> Check {
+    let named = text::path(path.as_bytes());
+    let prepare = app.line().banger(["prepare", vm]);
     match found.workspace.as_str() {
         "ready" if found.branch.is_empty() => ok("workspace", format!("{named}, with a detached HEAD")),
-        "ready" => ok("workspace", format!("{named}, on branch '{}'", found.branch)),
+        "ready" => ok("workspace", format!("{named}, on branch {}", text::path(found.branch.as_bytes()))),
         "readonly" => ok("workspace", format!("{named}, which the SSH user can only read")),
         _ if path.is_empty() => limited("workspace", "none is named, and none was prepared", &prepare),
         "absent" => limited("workspace", &format!("{named} is not there yet"), &prepare),
@@ -115,7 +128,8 @@ fn room(found: &Findings) -> Check {
         Some(kib) => format!("{} MiB", kib >> 10),
         None => "an unknown size".to_owned(),
     };
-    let told = format!("{} free in '{}', {} at home", size(found.tmp_room), found.tmp, size(found.home_room));
+    let tmp = text::path(found.tmp.as_bytes());
+    let told = format!("{} free in {tmp}, {} at home", size(found.tmp_room), size(found.home_room));
     let little = [found.tmp_room, found.home_room].into_iter().flatten().any(|room| room < LITTLE);
     if little { limited("room", &told, "make room, or set TMPDIR for the SSH user") } else { ok("room", told) }
 }

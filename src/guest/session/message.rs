@@ -42,7 +42,7 @@ impl Message {
     /// # Errors
     /// Those of `fill`, and when there is no room.
     pub fn build(fill: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<Message> {
-        let kept = |error| Error::refused("cannot keep the message").source(error);
+        let kept = |error| Error::failed("cannot keep the message").source(error);
         let mut spool = Spool { file: tempfile::tempfile().map_err(kept)?, length: 0, crc: 0 };
         let mut buffered = io::BufWriter::with_capacity(64 * 1024, &mut spool);
         fill(&mut buffered)?;
@@ -92,14 +92,9 @@ impl Guest {
         });
         answer.map_err(|error| match error.kind() {
             Kind::Unreachable | Kind::Unverified | Kind::Interrupted if gone.get() => {
-                Error::unconfirmed("whether the message was delivered is not known").source(error).hint(match delivery
-                    .key
-                {
-                    Some(_) => "send it again with the same --id: it is delivered once",
-                    None => "--id lets a message be sent again, and be delivered once",
-                })
+                Error::unconfirmed("whether the message was delivered is not known").caused_by(error)
             }
-            Kind::Unreachable | Kind::Unverified => Error::refused("the message was not sent").source(error),
+            Kind::Unreachable | Kind::Unverified => Error::refused("the message was not sent").caused_by(error),
             _ => error,
         })
     }

@@ -43,7 +43,7 @@ go_there() {
 	/* | '~' | '~/'*) from_home "$folder" ;;
 	?*) gb_path=$gb_path/$folder ;;
 	esac
-	CDPATH='' cd -- "$gb_path" 2>/dev/null || die 83 "no folder '$gb_path' to start in"
+	CDPATH='' cd -- "$gb_path" 2>/dev/null || die 79 "no folder '$gb_path' to start in"
 }
 
 # Makes the session's folder.

@@ -1,10 +1,10 @@
 //! The host as tests see it: a repository that nothing of the real user's configuration reaches.
 
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
 use tempfile::TempDir;
 
@@ -126,9 +126,11 @@ impl Host {
         self.ran(&mut self.banger(args))
     }
 
-    /// Runs git-banger as it was made ready.
+    /// Runs git-banger as it was made ready; what it proposes must be commands that can be run.
     pub fn ran(&self, command: &mut assert_cmd::Command) -> Ran {
         let output = command.output().unwrap();
+        let dir = command.get_current_dir().map_or_else(|| self.repo(), Path::to_owned);
+        super::hints::check(&String::from_utf8_lossy(&output.stderr), &dir, &self.env_list());
         let text = |bytes| self.plain(&String::from_utf8_lossy(bytes));
         Ran { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
     }
@@ -168,6 +170,24 @@ impl Host {
     pub fn refs(&self) -> String {
         let all = self.git(&["for-each-ref"]);
         all.lines().filter(|line| !line.contains("/banger/")).collect::<Vec<_>>().join("\n")
+    }
+
+    /// Runs git-banger, and then what it proposes, one after the other, as a user does who pastes it. `between` runs before
+    /// that.
+    pub fn follow<A: AsRef<OsStr>>(&self, args: &[A], between: impl FnOnce()) -> (Ran, Vec<Ran>) {
+        let output = self.banger(args).output().unwrap();
+        let ended = |output: &Output| {
+            let text = |bytes| self.plain(&String::from_utf8_lossy(bytes));
+            Ran { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
+        };
+        between();
+        let said = String::from_utf8_lossy(&output.stderr);
+        let run = |hint| ended(&super::hints::run(hint, &self.repo(), &self.env_list()));
+        (ended(&output), super::hints::hints(&said).into_iter().map(run).collect())
+    }
+
+    fn env_list(&self) -> Vec<(OsString, OsString)> {
+        self.env.iter().map(|(name, value)| (name.into(), value.into())).collect()
     }
 
     /// Returns the whole environment of what runs on this host.

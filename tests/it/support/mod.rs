@@ -1,6 +1,7 @@
 //! The test kit: guests of two kinds, a hermetic host, fingerprints.
 
 pub mod guest;
+pub mod hints;
 pub mod host;
 pub mod russh;
 pub mod script;
