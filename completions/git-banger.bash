@@ -1,6 +1,6 @@
 # bash completion for 'git-banger', 'git banger' and 'jj banger'.
 #
-# Loaded by bash-completion, and by git's own completion, from the file 'git-banger' in a folder of completions. For
+# Loaded by bash-completion, and by git's own completion, from the file 'git-banger' in a directory of completions. For
 # 'jj banger', source it after jj's own completion: source <(git banger completions bash)
 #
 # The binary knows the candidates; this file only finds the words. It asks

@@ -1,6 +1,6 @@
 # fish completion for 'git-banger', 'git banger' and 'jj banger'.
 #
-# Belongs into a folder of configuration (vendor_conf.d), for fish would look into one of completions only when
+# Belongs into a directory of configuration (vendor_conf.d), for fish would look into one of completions only when
 # 'git-banger' is typed, and not for the other two.
 #
 # The binary knows the candidates; this file only finds the words. It asks

@@ -112,7 +112,7 @@ impl Command {
 pub struct Prepare {
     /// The guest: a name from 'git banger vm list', or [user@]host[:port]
     pub vm: String,
-    /// Put the workspace at DIR in the guest (default: the repository's name, in the home folder)
+    /// Put the workspace at DIR in the guest (default: the repository's name, in the home directory)
     #[arg(long, value_name = "DIR")]
     pub path: Option<String>,
     /// Ship untracked files too

@@ -5,7 +5,7 @@ use crate::text;
 
 /// Returns the error for what only a guest that means harm, or is broken, would send.
 pub fn deceived(message: impl Into<String>) -> Error {
-    Error::unverified(message).detail("nothing was written; look at the guest before you take anything from it")
+    Error::unverified(message).detail("nothing was written; inspect the guest before taking anything from it")
 }
 
 /// Refuses a path that leaves the working tree, or lies in a directory of version-control metadata.

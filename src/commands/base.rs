@@ -44,7 +44,7 @@ impl Recorded {
         match Recorded::ALL.into_iter().find(|(_, known, _)| *known == name) {
             Some((kind, ..)) => Ok(Some(kind)),
             None if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphabetic()) => Ok(None),
-            None => Err(Error::usage(format!("{} is no record", text::path(revision.as_bytes()))).detail(NAMES)),
+            None => Err(Error::usage(format!("{} is not a record", text::path(revision.as_bytes()))).detail(NAMES)),
         }
     }
 

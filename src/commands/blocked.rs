@@ -29,8 +29,12 @@ pub fn error(blocked: Blocked, app: &App, repo: &Repo, args: &Pull) -> Error {
         .paths(faults)
         .run(git(&["diff", since.short(), &snapshot]), "shows what the guest did");
     if merges {
-        let way = if repo.is_jj() { "record" } else { "merge" };
-        error.run(app.line().for_real().with("--conflict", Some(way)), "lands it, to be settled in the files")
+        let (way, purpose) = if repo.is_jj() {
+            ("record", "lands it with the conflict recorded in the change")
+        } else {
+            ("merge", "lands it with conflict markers in the files")
+        };
+        error.run(app.line().for_real().with("--conflict", Some(way)), purpose)
     } else {
         error
     }

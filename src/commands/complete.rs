@@ -53,7 +53,7 @@ pub fn run(args: &Complete, app: &App) -> Result<()> {
     app.ui().data_stream(&mut &*answer)
 }
 
-/// Returns the folder of `-C`, from the words so far.
+/// Returns the directory of `-C`, from the words so far.
 fn dir(matches: &ArgMatches, settings: &Settings) -> Option<PathBuf> {
     let outer = settings.dir();
     let inner = matches.try_get_one::<PathBuf>("dir").ok().flatten();

@@ -141,7 +141,7 @@ fn warn_of_commits(app: &App, base: &Base, snapshot: &Snapshot) {
     if since > 0 {
         let commits = count(since, "commit");
         app.ui().warn(&format!("the guest has {commits} past the prepared head, not in this export"));
-        app.hint(app.line().with("--base-commit", Some("HEAD@prepare")), "exports them, too");
+        app.hint(app.line().with("--base-commit", Some("HEAD@prepare")), "exports them too");
         app.hint(app.line().with("--base-commit", Some("HEAD")), "exports the same without this warning");
     }
 }

@@ -92,23 +92,26 @@ impl Told<'_> {
             commits => format!("{} ({})", head.commit.short(), count(commits, "commit")),
         };
         let edits = match freight.edited {
-            0 => "no".to_owned(),
-            edited => format!("{} of", count(edited, "file")),
+            0 => "no uncommitted edits".to_owned(),
+            edited => format!("uncommitted edits in {}", count(edited, "file")),
         };
         let branch = branch
             .map_or("a detached HEAD".to_owned(), |branch| format!("branch {}", text::path(branch.as_encoded_bytes())));
-        app.ui().status(&format!("{what} {branch} at {at} to '{}', with {edits} uncommitted edits", vm.name));
+        app.ui().status(&format!("{what} {branch} at {at} to '{}', with {edits}", vm.name));
         if freight.left_untracked > 0 {
-            let left = count(freight.left_untracked, "untracked file");
-            app.ui().status(&format!("{left} stayed behind (--untracked ships such files, too)"));
+            let (left, were, them) = match freight.left_untracked {
+                1 => ("1 untracked file".to_owned(), "was", "it"),
+                left => (count(left, "untracked file"), "were", "them"),
+            };
+            app.ui().status(&format!("{left} {were} not shipped (--untracked ships {them})"));
         }
         if freight.submodules > 0 {
-            app.ui().status(&format!("the files of {} stayed behind", count(freight.submodules, "submodule")));
+            app.ui().status(&format!("the files of {} were not shipped", count(freight.submodules, "submodule")));
         }
         if let Some(workspace) = workspace {
             app.ui().status(&format!("workspace: {}", text::path(workspace.as_bytes())));
             let pull = app.line().banger(["pull", &vm.name, "--base-commit", "HEAD@prepare"]);
-            app.hint(pull, "brings the work back, once there is some");
+            app.hint(pull, "brings work back later");
         }
         Ok(())
     }

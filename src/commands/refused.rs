@@ -21,10 +21,10 @@ fn untrusted(Untrusted { host, shows, why }: &Untrusted) -> Error {
         Distrust::Changed { known: (file, line), key, name } => distrust("its host key has changed")
             .detail(format!("it shows {shows}"))
             .detail(format!("known in {}:{line} is {key}", file.display()))
-            .detail("either the guest was made anew, or somebody else answers in its place")
+            .detail("the guest was rebuilt, or another machine is answering in its place")
             .run(
                 format!("ssh-keygen -f {} -R {}", shell_word(file), shell_word(name)),
-                "forgets the old key: only if the guest was made anew, and its own console shows the new fingerprint",
+                "forgets the old key: only if the guest was rebuilt, and its own console shows the new fingerprint",
             ),
         Distrust::Unknown { add } => {
             let error = distrust("its host key is not known").detail(format!("it shows {shows}"));
@@ -43,7 +43,7 @@ fn denied(denied: &Denied) -> Error {
     let Denied { host, user, lost, takes, .. } = denied;
     let mut error = match lost {
         Some(why) => Error::unreachable(format!("cannot log in to {host}: {why}")),
-        None => Error::unreachable(format!("{host} does not let user '{user}' in")),
+        None => Error::unreachable(format!("{host} refuses to log in user '{user}'")),
     };
     if denied.offered.is_empty() {
         error = error.detail("there was no key to offer");
@@ -59,10 +59,12 @@ fn denied(denied: &Denied) -> Error {
         error = error.detail(format!("the guest takes {}, and git-banger has only keys", takes.join(", ")));
     }
     if lost.is_some() && denied.offered.len() > 1 {
-        error.detail("each offer counts: name the right key in ~/.ssh/config, with 'IdentitiesOnly yes'")
+        error.detail(
+            "the server counts each key offered: name the right one in ~/.ssh/config, with 'IdentitiesOnly yes'",
+        )
     } else if takes_keys {
         let command = format!("ssh-copy-id {}", denied.destination.join(" "));
-        error.run(command, "lets one of your keys in, if another way in is open")
+        error.run(command, "installs your key, if you can log in another way (such as a password)")
     } else {
         error
     }

@@ -16,7 +16,7 @@ use crate::text;
 pub fn run(args: &Rev, app: &App) -> Result<()> {
     let repo = app.repo()?;
     let kind = Recorded::parse(&args.rev)?
-        .ok_or_else(|| Error::usage(format!("{} is no record", text::path(args.rev.as_bytes()))).detail(NAMES))?;
+        .ok_or_else(|| Error::usage(format!("{} is not a record", text::path(args.rev.as_bytes()))).detail(NAMES))?;
     let vm = match &args.vm {
         Some(vm) => vm.clone(),
         None => only_prepared(args, &repo, app)?,

@@ -108,7 +108,7 @@ enter() {
 	mkdir -m 700 -- "$gb_dir" 2>/dev/null || {
 		# One that was killed may have made it first.
 		test "$?" -gt 128 || gb_own=
-		die 86 "cannot make a temporary folder in '${TMPDIR:-/tmp}'"
+		die 86 "cannot make a temporary directory in '${TMPDIR:-/tmp}'"
 	}
 	for gb_old in "${TMPDIR:-/tmp}"/git-banger.*
 	do

@@ -7,7 +7,7 @@
 # Enters the workspace and finds its repository.
 open_workspace() {
 	from_home "$workspace"
-	cd -- "$gb_path" 2>/dev/null || die 83 "no folder '$workspace'"
+	cd -- "$gb_path" 2>/dev/null || die 83 "no directory '$workspace'"
 	gb_out=$(git rev-parse --is-bare-repository --is-inside-work-tree --show-object-format --absolute-git-dir \
 		--git-common-dir --git-path index --git-path objects --show-prefix) || {
 		# git does not obey the configuration of another user's repository, and that is as well: filters are programs.

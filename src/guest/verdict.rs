@@ -16,7 +16,7 @@ pub struct Verdict {
     pub kind: Kind,
     /// Our words for people: the rest of a sentence that begins with "guest 'dev'".
     pub message: &'static str,
-    /// What helps, where that is no command; may be empty.
+    /// What helps, where that is no command, with `<vm>` for the vm's name; may be empty.
     pub detail: &'static str,
     /// The command that helps.
     pub next: Option<Next>,
@@ -29,7 +29,7 @@ pub const VERDICTS: &[Verdict] = &[
     of(81, "no git", Incapable, "has no git").detail("install git 2.25 or later in the guest"),
     of(82, "git is too old", Incapable, "has a git that is too old").detail("install a newer git in the guest"),
     of(83, "no workspace", Incapable, "has no usable workspace")
-        .detail("one that is elsewhere in the guest is named in git's configuration: banger.<vm>.path")
+        .detail("if the workspace is elsewhere in the guest, name it: banger.<vm>.path in git's configuration")
         .next(Next::Prepare),
     of(84, "unknown base", Incapable, "does not have the base").next(Next::BaseHead),
     of(85, "unreadable files", Incapable, "cannot read some files")
@@ -39,7 +39,7 @@ pub const VERDICTS: &[Verdict] = &[
         .detail("make room there, or set TMPDIR for the guest's SSH user"),
     of(87, "the path is taken", Refused, "cannot make the workspace at its path")
         .detail("choose another directory with --path, or empty that one in the guest"),
-    of(88, "the upload is damaged", Unreachable, "did not get the whole upload")
+    of(88, "the upload is damaged", Unreachable, "received only part of the upload")
         .detail("nothing was left behind in the guest; try again"),
     of(89, "files keep changing", Incapable, "cannot add some files to the snapshot")
         .detail("try again when the worker pauses"),
@@ -48,13 +48,17 @@ pub const VERDICTS: &[Verdict] = &[
     of(92, "the command cannot start", Incapable, "cannot start the command").detail(
         "it runs without a login shell: name the program by its whole path, or start a login shell that runs it",
     ),
-    of(93, "the session's name was used", Refused, "had a session of that name, which has ended")
-        .next(Next::ReplaceSession),
+    of(93, "the session's name was used", Refused, "has an ended session of that name").next(Next::ReplaceSession),
     of(94, "no such session", Refused, "has no such session").next(Next::ListSessions),
-    of(95, "the session is running", Refused, "still runs the session").next(Next::StopSession),
+    of(95, "the session is running", Refused, "is still running the session").next(Next::StopSession),
     of(96, "another is attached", Refused, "has somebody else attached").next(Next::TakeOver),
     // Not refused: what was typed until then went in.
-    of(97, "another took over; messages may have been sent", Incapable, "let another take over"),
+    of(
+        97,
+        "another took over; messages may have been sent",
+        Incapable,
+        "reports that somebody else took over the session",
+    ),
     of(98, "some of the message may have been written", Unconfirmed, "may have written a part of the message"),
     of(99, "the repository belongs to another user", Incapable, "has a repository of another user there")
         .detail("log in as its owner; or, if you trust that user, name it in safe.directory of the guest's git"),
@@ -90,7 +94,7 @@ pub fn verdict(vm: &str, status: u32, stderr: &[u8]) -> Error {
     let error = Error::new(kind, format!("guest '{vm}' {message}")).vm(vm).said("guest", stderr);
     let error = match found.map_or("", |verdict| verdict.detail) {
         "" => error,
-        detail => error.detail(detail),
+        detail => error.detail(detail.replace("<vm>", vm)),
     };
     found.and_then(|verdict| verdict.next).into_iter().fold(error, Error::next)
 }
@@ -159,7 +163,7 @@ mod tests {
         assert_eq!(error.to_string(), "guest 'dev' has a repository of another user there");
         let said = ["guest: the repository in '\\x1b[2Jw' belongs to another user", "guest: hint: sudo"];
         assert_eq!(error.details()[..2], said);
-        assert_eq!(verdict("dev", 97, b"").to_string(), "guest 'dev' let another take over");
+        assert_eq!(verdict("dev", 97, b"").to_string(), "guest 'dev' reports that somebody else took over the session");
         assert!(verdict("dev", 1, b"").to_string().ends_with("ended the script with status 1, and said nothing"));
         let lacking = verdict("dev", 127, b"sh: no dd\n");
         assert_eq!(

@@ -70,7 +70,7 @@ pub struct Head {
 }
 
 impl Repo {
-    /// Opens the repository of `dir`, or of the current folder: a jj workspace, or as git finds it from there.
+    /// Opens the repository of `dir`, or of the current directory: a jj workspace, or as git finds it from there.
     ///
     /// # Errors
     /// When there is none, or git is missing or too old, or jj where there is no way without.
@@ -107,7 +107,7 @@ impl Repo {
         })
     }
 
-    /// Returns the name of the repository's folder, which names the workspace where nothing else does.
+    /// Returns the name of the repository's directory, which names the workspace where nothing else does.
     pub fn name(&self) -> String {
         let folder = self.top.as_deref().unwrap_or(&self.git_dir);
         let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -231,7 +231,8 @@ impl Repo {
     }
 
     fn temporary_folder(&self) -> Result<TempDir> {
-        TempDir::with_prefix_in(TEMPORARY, self.own_folder()?).context(|| "cannot make a temporary folder".to_owned())
+        TempDir::with_prefix_in(TEMPORARY, self.own_folder()?)
+            .context(|| "cannot make a temporary directory".to_owned())
     }
 
     /// Removes temporary files of commands that were killed more than a day ago.
@@ -246,7 +247,7 @@ impl Repo {
         }
     }
 
-    /// Returns the folder that is ours; it exists.
+    /// Returns the directory that is ours; it exists.
     fn own_folder(&self) -> Result<PathBuf> {
         let folder = self.vcs.own_folder(self);
         std::fs::create_dir_all(&folder).context(|| format!("cannot make '{}'", folder.display()))?;

@@ -24,13 +24,13 @@ pub struct Workspace {
 }
 
 impl Workspace {
-    /// Opens the repository of a workspace, for a user who stands in `dir`, or in the current folder.
+    /// Opens the repository of a workspace, for a user who stands in `dir`, or in the current directory.
     ///
     /// # Errors
     /// When it is not backed by git.
     pub fn open(jj: Jj, dir: Option<&Path>, reporter: &Arc<dyn Reporter>) -> Result<Repo> {
         let git_dir = jj.git_dir()?;
-        let here = dir.unwrap_or(Path::new(".")).canonicalize().context(|| "cannot find this folder".to_owned())?;
+        let here = dir.unwrap_or(Path::new(".")).canonicalize().context(|| "cannot find this directory".to_owned())?;
         let mut prefix = here.strip_prefix(jj.root()).unwrap_or(Path::new("")).as_os_str().as_bytes().to_vec();
         if !prefix.is_empty() {
             prefix.push(b'/');

@@ -72,7 +72,7 @@ impl Vcs for WorkTree {
             there.extend(path);
             there.push(0);
         }
-        // What is gone goes first, and unseen: its folder may be a symlink by now.
+        // What is gone goes first, and unseen: its directory may be a symlink by now.
         if !gone.is_empty() {
             git.call(["update-index", "-z", "--force-remove", "--stdin"]).input(gone).stdout()?;
         }
@@ -188,7 +188,7 @@ impl Entries {
 
 /// Returns new paths of `tree` that a sparse checkout here would keep off the disk.
 ///
-/// git itself decides: the paths are checked out, empty, into a folder that goes.
+/// git itself decides: the paths are checked out, empty, into a directory that goes.
 fn outside_sparse(repo: &Repo, new: &[&[u8]]) -> Result<Vec<Vec<u8>>> {
     let sparse = repo.git.call(["config", "--type=bool", "--get", "core.sparseCheckout"]).stdout().unwrap_or_default();
     if new.is_empty() || !sparse.starts_with(b"true") {
@@ -196,7 +196,7 @@ fn outside_sparse(repo: &Repo, new: &[&[u8]]) -> Result<Vec<Vec<u8>>> {
     }
     let folder = repo.temporary_folder()?;
     let git = repo.git.with_index(folder.path().join("index")).with_work_tree(folder.path().join("files"));
-    fs::create_dir(folder.path().join("files")).context(|| "cannot make a temporary folder".to_owned())?;
+    fs::create_dir(folder.path().join("files")).context(|| "cannot make a temporary directory".to_owned())?;
     let empty = git.oid(["hash-object", "-t", "blob", "-w", "--stdin"])?;
     git.enter(new.iter().map(|path| (0o100644, &empty, *path)))?;
     let tree = git.oid(["write-tree"])?;

@@ -23,7 +23,7 @@ fn worked_in(guest: &TestGuest) -> Host {
 }
 
 const COMMITTED: &str = "warning: the guest has 1 commit past the prepared head, not in this export\n\
-                         hint: git banger export dev --name-only --base-commit HEAD@prepare\n  exports them, too\n\
+                         hint: git banger export dev --name-only --base-commit HEAD@prepare\n  exports them too\n\
                          hint: git banger export dev --name-only --base-commit HEAD\n  exports the same without this warning\n";
 
 guest_test!(a_patch_makes_the_snapshot_of_its_base_and_touches_nothing, |guest| {
@@ -175,8 +175,8 @@ guest_test!(an_export_needs_no_repository_on_the_host, |guest| {
 
 guest_test!(a_guest_without_a_workspace_says_so, |guest| {
     let host = Host::new(guest);
-    let told = "error: guest 'dev' has no usable workspace\n  guest: no folder 'repo'\n\
-                \u{20} one that is elsewhere in the guest is named in git's configuration: banger.<vm>.path\n\
+    let told = "error: guest 'dev' has no usable workspace\n  guest: no directory 'repo'\n\
+                \u{20} if the workspace is elsewhere in the guest, name it: banger.dev.path in git's configuration\n\
                 hint: git banger prepare dev\n  ships the repository there\n";
     assert_eq!(host.run(&["export", VM]), ran(4, "", told));
     let told = "error: nothing is recorded here as HEAD@prepare of guest 'dev'\nhint: git banger prepare dev\n";

@@ -177,7 +177,8 @@ fn the_guests_text_stands_behind_its_name_line_by_line() {
     let ran = host.run(&["fetch", VM]);
     let told = "error: guest 'dev' has no usable workspace\n  guest: hint: rm -rf ~\n  guest: landed 3 changed files\n\
                 \u{20} guest: error: \\x1b[2J\n\
-                \u{20} one that is elsewhere in the guest is named in git's configuration: banger.<vm>.path\nhint: git banger prepare dev\n  ships the repository there\n";
+                \u{20} if the workspace is elsewhere in the guest, name it: banger.dev.path in git's configuration\n\
+                hint: git banger prepare dev\n  ships the repository there\n";
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(4), told));
     let (_, object) = failed(&host, &["fetch", VM, "--json"]);
     assert_eq!(object["error"]["hints"], serde_json::json!(["git banger prepare dev"]));

@@ -39,8 +39,8 @@ guest_test!(fetch_goes_on_after_a_guest_that_fails, |guest| {
     guest.write("a", edited("a", 1));
     host.git(&["config", "banger.away.url", "ssh://dev/no/such/folder"]);
     let run = host.run(&["fetch", "away", VM, "-q"]);
-    let told = "error: guest 'away' has no usable workspace\n  guest: no folder '/no/such/folder'\n\
-                \u{20} one that is elsewhere in the guest is named in git's configuration: banger.<vm>.path\n\
+    let told = "error: guest 'away' has no usable workspace\n  guest: no directory '/no/such/folder'\n\
+                \u{20} if the workspace is elsewhere in the guest, name it: banger.away.path in git's configuration\n\
                 hint: git banger prepare away\n  ships the repository there\n";
     assert_eq!(run, ran(4, "", told));
     assert_eq!(host.git(&["diff", "--name-only", "HEAD", "refs/banger/dev/snapshot"]), "a");

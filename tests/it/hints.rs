@@ -158,5 +158,5 @@ fn a_guest_that_is_misspelt_is_not_shipped_to() {
     assert_eq!((ran.code, ran.stderr.as_str()), (Some(1), told));
     let ran = host.run(&["pull", VM, "--base-commit", "HEAD@prepar"]);
     assert_eq!(ran.code, Some(2), "{ran:?}");
-    assert!(ran.stderr.starts_with("error: 'HEAD@prepar' is no record\n  records are HEAD@prepare, "), "{ran:?}");
+    assert!(ran.stderr.starts_with("error: 'HEAD@prepar' is not a record\n  records are HEAD@prepare, "), "{ran:?}");
 }

@@ -262,7 +262,7 @@ fn the_innermost_folder_decides() {
     world.write("x", "x\n");
     fs::create_dir(world.root.join("deep")).unwrap();
     let ran = world.banger(&["-C", "deep", "prepare", VM, "-n"]);
-    assert!(ran.stderr.contains("with 1 file of uncommitted edits"), "{ran:?}");
+    assert!(ran.stderr.contains("with uncommitted edits in 1 file"), "{ran:?}");
     assert!(ran.stderr.contains("branch 'main' at no commit yet"), "{ran:?}");
     fs::remove_dir_all(world.root.join(".jj")).unwrap();
     assert!(world.command("git", &["init", "-q", "-b", "topic"]).status().unwrap().success());
@@ -415,7 +415,8 @@ fn a_conflict_changes_nothing_unless_it_is_asked_for() {
     assert!(ran.code == Some(1) && ran.stderr.contains("\n  'a' has changed here and in the guest\n"), "{ran:?}");
     assert!(
         ran.stderr.ends_with(
-            "\nhint: git banger pull dev --base-commit HEAD@prepare --conflict record\n  lands it, to be settled in the files\n"
+            "\nhint: git banger pull dev --base-commit HEAD@prepare --conflict record\n\
+             \x20 lands it with the conflict recorded in the change\n"
         ),
         "{ran:?}"
     );

@@ -9,7 +9,7 @@ use crate::support::guest_test;
 use crate::support::host::{Host, edited, lines, ran};
 use crate::support::russh::Faults;
 
-const HINT: &str = "hint: git banger pull dev --base-commit HEAD@prepare\n  brings the work back, once there is some\n";
+const HINT: &str = "hint: git banger pull dev --base-commit HEAD@prepare\n  brings work back later\n";
 
 guest_test!(prepare_leaves_the_guest_as_the_host_is, |guest| {
     let host = Host::new(guest);
@@ -22,8 +22,8 @@ guest_test!(prepare_leaves_the_guest_as_the_host_is, |guest| {
     host.write("untracked", "stays\n");
     host.write("x.o", "ignored\n");
     let (files, standing, refs) = (host.files_but(&[]), host.standing(), host.refs());
-    let told = "shipped branch 'main' at <id> (1 commit) to 'dev', with 4 files of uncommitted edits\n\
-                1 untracked file stayed behind (--untracked ships such files, too)\n\
+    let told = "shipped branch 'main' at <id> (1 commit) to 'dev', with uncommitted edits in 4 files\n\
+                1 untracked file was not shipped (--untracked ships it)\n\
                 workspace: '<guest>/home/repo'\n";
     assert_eq!(host.run(&["prepare", VM]), ran(0, "", &format!("{told}{HINT}")));
 
@@ -52,7 +52,7 @@ guest_test!(prepare_ships_untracked_files_when_asked_and_ignored_ones_never, |gu
     let host = Host::new(guest);
     host.write("untracked", "comes\n");
     host.write("x.o", "ignored\n");
-    let told = "shipped branch 'main' at <id> (1 commit) to 'dev', with 1 file of uncommitted edits\n\
+    let told = "shipped branch 'main' at <id> (1 commit) to 'dev', with uncommitted edits in 1 file\n\
                 workspace: '<guest>/home/repo'\n";
     assert_eq!(host.run(&["prepare", VM, "--untracked"]), ran(0, "", &format!("{told}{HINT}")));
     assert_eq!(guest.git(&["status", "--porcelain", "--ignored"]), "?? untracked");
@@ -62,7 +62,7 @@ guest_test!(a_dry_run_of_prepare_reaches_no_guest, |guest| {
     let host = Host::new(guest);
     host.write("a", edited("a", 1));
     let standing = host.standing();
-    let told = "would ship branch 'main' at <id> (1 commit) to 'dev', with 1 file of uncommitted edits\n";
+    let told = "would ship branch 'main' at <id> (1 commit) to 'dev', with uncommitted edits in 1 file\n";
     assert_eq!(host.run(&["prepare", VM, "-n"]), ran(0, "", told));
     standing.assert_same(&host.standing());
     assert!(!guest.workspace().exists());
@@ -125,7 +125,7 @@ guest_test!(prepare_ships_a_branch_without_a_commit, |guest| {
     let host = Host::empty(guest);
     host.write("a", lines("a"));
     host.git(&["add", "a"]);
-    let told = "shipped branch 'main' at no commit yet to 'dev', with 1 file of uncommitted edits\n\
+    let told = "shipped branch 'main' at no commit yet to 'dev', with uncommitted edits in 1 file\n\
                 workspace: '<guest>/home/repo'\n";
     assert_eq!(host.run(&["prepare", VM]), ran(0, "", &format!("{told}{HINT}")));
     assert_eq!(guest.git(&["status", "--porcelain", "--branch"]), "## No commits yet on main\n?? a");
@@ -138,7 +138,7 @@ guest_test!(prepare_ships_a_detached_head_from_a_linked_worktree_in_sha256, |gue
     let linked = host.path("linked");
     host.git(&["worktree", "add", "-q", "--detach", linked.to_str().unwrap()]);
     fs::write(linked.join("a"), edited("a", 3)).unwrap();
-    let told = "shipped a detached HEAD at <id> (1 commit) to 'dev', with 1 file of uncommitted edits\n\
+    let told = "shipped a detached HEAD at <id> (1 commit) to 'dev', with uncommitted edits in 1 file\n\
                 workspace: '<guest>/home/repo'\n";
     let args = ["prepare", VM, "--path", "repo", "-C", linked.to_str().unwrap()];
     let hint = HINT.replace("banger pull", "banger -C <host>/linked pull");

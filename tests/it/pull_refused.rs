@@ -19,7 +19,8 @@ fn refused(host: &Host, guest: &TestGuest, reasons: &[&str]) {
         "{moved}error: the work of guest 'dev' cannot land; nothing was changed\n{reasons}\
          hint: git diff <id> refs/banger/dev/snapshot\n  shows what the guest did\n"
     );
-    let way = "hint: git banger pull dev --base-commit HEAD@prepare --conflict merge\n  lands it, to be settled in the files\n";
+    let way = "hint: git banger pull dev --base-commit HEAD@prepare --conflict merge\n\
+               \x20 lands it with conflict markers in the files\n";
     let way = if reasons.contains("has changed here and in the guest") { way } else { "" };
     assert_eq!(host.run(&SINCE), ran(1, "", &(told + way)));
     files.assert_same(&host.files_but(&[]));
@@ -37,7 +38,7 @@ guest_test!(the_hint_for_a_conflict_asks_for_the_same_work, |guest| {
     guest.write("a", edited("a", 1));
     guest.write("b", edited("b", 1));
     let told = host.run(&[&SINCE[..], &["--", "a", "no such"]].concat()).stderr;
-    let hint = told.strip_suffix("\n  lands it, to be settled in the files\n").unwrap().lines().last().unwrap();
+    let hint = told.strip_suffix("\n  lands it with conflict markers in the files\n").unwrap().lines().last().unwrap();
     let hint = hint.strip_prefix("hint: ").unwrap();
     assert_eq!(hint, "git banger pull dev --base-commit HEAD@prepare --conflict merge -- a 'no such'");
     let output = host.command("sh").args(["-c", hint]).output().unwrap();
@@ -164,7 +165,7 @@ guest_test!(what_would_steer_the_hosts_version_control_is_refused, |guest| {
     let (files, standing) = (host.files_but(&[]), host.standing());
     let run = host.run(&SINCE);
     let told = "error: the guest sent 'folder/.JJ/repo/config.toml', which would steer the version control of the host\n\
-                \x20 nothing was written; look at the guest before you take anything from it\n";
+                \x20 nothing was written; inspect the guest before taking anything from it\n";
     assert_eq!(run, ran(5, "", told));
     files.assert_same(&host.files_but(&[]));
     standing.assert_same(&host.standing());

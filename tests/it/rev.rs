@@ -19,7 +19,7 @@ guest_test!(rev_prints_what_is_recorded, |guest| {
     host.stdout(&["fetch", VM]);
     let snapshot = String::from_utf8(host.stdout(&["rev", "@snapshot"])).unwrap();
     assert_eq!(snapshot.trim_end(), host.git(&["rev-parse", "refs/banger/dev/snapshot"]));
-    let told = "error: 'HEAD~1' is no record\n  \
+    let told = "error: 'HEAD~1' is not a record\n  \
                 records are HEAD@prepare, HEAD@baseline and HEAD@snapshot, for short @prepare, @baseline and @snapshot\n";
     assert_eq!(host.run(&["rev", "HEAD~1"]), ran(2, "", told));
     host.git(&["update-ref", "refs/banger/other/prepare", "HEAD"]);

@@ -113,7 +113,8 @@ guest_test!(a_session_is_started_written_to_read_and_waited_for, |guest| {
         list.stdout.starts_with("s\tended with status 7\tstarted ") && list.stdout.ends_with("exit 7\n"),
         "{list:?}"
     );
-    let told = "error: guest 'dev' had a session of that name, which has ended\n  guest: there was a session 's' already: it has ended\n\
+    let told = "error: guest 'dev' has an ended session of that name\n\
+                \x20 guest: there was a session 's' already: it has ended\n\
                 hint: git banger session start dev s --replace -- cat\n  takes its place, and removes its logs\n";
     assert_eq!(host.run(&["session", "start", VM, "s", "--", "cat"]), ran(1, "", told));
     assert_eq!(host.run(&["session", "start", VM, "s", "--replace", "-q", "--", "cat"]), ran(0, "", ""));
@@ -172,7 +173,7 @@ guest_test!(one_is_attached_until_its_connection_goes_and_the_session_never_sees
     again.type_in("three\nfour\n");
     again.expect_all(["! err four", "! err three", "got four", "got three"]);
     let mut thief = Attached::start(&host, &["session", "attach", VM, "s", "--steal"]);
-    again.expect("! error: guest 'dev' let another take over");
+    again.expect("! error: guest 'dev' reports that somebody else took over the session");
     // Not 1: what was typed until then was sent.
     assert_eq!(again.code(), Some(4));
     thief.expect(ATTACHED);

@@ -414,7 +414,7 @@ fn a_command_that_cannot_start_is_an_error_at_once() {
             ("runner", &runner_text()),
             ("variables", "0"),
         ];
-        guest.begin("start", &args, &["cat"]).end().refused(79, "no folder './no/such/folder' to start in");
+        guest.begin("start", &args, &["cat"]).end().refused(79, "no directory './no/such/folder' to start in");
         guest.no_leftovers();
     }
 }

@@ -128,9 +128,9 @@ fn a_host_key_that_has_changed_is_refused_with_both_fingerprints() {
         assert_eq!(
             lines[3..],
             [
-                "  either the guest was made anew, or somebody else answers in its place",
+                "  the guest was rebuilt, or another machine is answering in its place",
                 &format!("hint: ssh-keygen -f <guest>/known_hosts -R '[127.0.0.1]:{port}'"),
-                "  forgets the old key: only if the guest was made anew, and its own console shows the new fingerprint",
+                "  forgets the old key: only if the guest was rebuilt, and its own console shows the new fingerprint",
             ]
         );
     }
@@ -304,10 +304,12 @@ guest_test!(a_key_that_is_not_let_in_is_named, |guest| {
     assert_eq!(ran.code, Some(3));
     let lines: Vec<_> = ran.stderr.lines().collect();
     assert!(lines[0].starts_with("error: guest 'dev' (127.0.0.1 port "), "{}", ran.stderr);
-    assert!(lines[0].ends_with("' in"), "{}", ran.stderr);
+    assert!(lines[0].contains(") refuses to log in user '") && lines[0].ends_with('\''), "{}", ran.stderr);
     let shown = format!("  offered ED25519 {} ('<guest>/stranger')", fingerprint(&stranger));
-    let lets_in =
-        ["hint: ssh-copy-id -F <guest>/ssh_config dev", "  lets one of your keys in, if another way in is open"];
+    let lets_in = [
+        "hint: ssh-copy-id -F <guest>/ssh_config dev",
+        "  installs your key, if you can log in another way (such as a password)",
+    ];
     assert_eq!(lines[1..], [&[shown.as_str()], lets_in.as_slice()].concat());
 
     crate::support::set_mode(&stranger, 0o644);

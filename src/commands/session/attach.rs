@@ -15,7 +15,7 @@ use crate::guest::session::{At, Delivery, Ended, Message, Piece, Target, Watch};
 use crate::text::{Keep, sanitise};
 use crate::ui::To;
 
-/// Of input that waits while a message is on its way, so much goes with the next one, in bytes.
+/// Most bytes of queued input to send as one message.
 const BATCH: usize = 1 << 20;
 /// How many lines of input wait here, and how many pieces of output; the rest waits in stdin, and in the guest.
 const LINES: usize = 1024;

@@ -66,7 +66,7 @@ fn described(name: &str, ended: Ended) -> String {
     match (ended.state, ended.status) {
         (State::Running, _) => format!("session '{name}' is running"),
         (State::Exited, Some(status)) => format!("session '{name}' ended with status {status}"),
-        _ => format!("session '{name}' is gone, and its exit status with it"),
+        _ => format!("session '{name}' no longer exists; its exit status is unknown"),
     }
 }
 

@@ -22,7 +22,7 @@ pub fn run(args: &SessionStart, app: &App) -> Result<()> {
         let error = Error::usage(format!("{} cannot be set for a session", text::path(ours.as_bytes())));
         return Err(error.detail("what begins with gb_ is a variable of the script that starts it"));
     }
-    // A folder that does not depend on the workspace needs none.
+    // A directory that does not depend on the workspace needs none.
     let free = args.cwd.as_deref().is_some_and(|folder| folder.starts_with(['/', '~']));
     let vm = app.settings.vm(&args.vm, None, free.then_some("."))?;
     let guest = app.connect(&vm)?;

@@ -13,7 +13,7 @@ use crate::guest::session::State;
 /// Waits for the end of a session; returns its exit status as ours.
 ///
 /// # Errors
-/// When it is not there, runs on after the time-out, or its status is not known.
+/// When it is not there, runs on after the timeout, or its status is not known.
 pub fn run(args: &SessionWait, app: &App) -> Result<ExitCode> {
     let guest = connect(app, &args.vm, &args.session)?;
     let ended = guest.wait(&args.session, args.timeout)?;

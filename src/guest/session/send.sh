@@ -57,7 +57,7 @@ aim() {
 		# A name to read, and a sum to tell paths apart that read the same.
 		place=$gb_state/fifos/$(printf %s "$place" | tr -c 'A-Za-z0-9' _ | tail -c 60).$(printf %s "$place" |
 			cksum 2>/dev/null | tr ' ' _)
-		{ mkdir -p -- "$place" && printf '' >>"$place/write.lock"; } || die 91 "cannot make the folder '$place'"
+		{ mkdir -p -- "$place" && printf '' >>"$place/write.lock"; } || die 91 "cannot make the directory '$place'"
 	fi
 }
 
@@ -89,7 +89,7 @@ receive() {
 # is known.
 note() {
 	test -n "$key" || return 0
-	mkdir -p -- "$place/sent" || die 91 "cannot make the folder '$place/sent'"
+	mkdir -p -- "$place/sent" || die 91 "cannot make the directory '$place/sent'"
 	noted=$place/sent/$key
 	test ! -e "$noted.writing" ||
 		die 98 "a message with key '$key' was sent before, and cut short: what went in of it is not known"

@@ -18,7 +18,7 @@ main() {
 	aside='' made=''
 	go_there
 	means
-	mkdir -p -- "$gb_sessions" || die 86 "cannot make the folder '$gb_sessions'"
+	mkdir -p -- "$gb_sessions" || die 86 "cannot make the directory '$gb_sessions'"
 	chmod 700 "$gb_state" "$gb_sessions"
 	lock "$gb_sessions/.lock" "$(($(date +%s) + 10))" || die 91 "other sessions are being started"
 	gb_undo=undo
@@ -43,7 +43,7 @@ go_there() {
 	/* | '~' | '~/'*) from_home "$folder" ;;
 	?*) gb_path=$gb_path/$folder ;;
 	esac
-	CDPATH='' cd -- "$gb_path" 2>/dev/null || die 79 "no folder '$gb_path' to start in"
+	CDPATH='' cd -- "$gb_path" 2>/dev/null || die 79 "no directory '$gb_path' to start in"
 }
 
 # Makes the session's folder.
@@ -56,7 +56,7 @@ take_name() {
 		mv -- "$gb_session" "$gb_sessions/.old.$nonce"
 		aside=$gb_sessions/.old.$nonce
 	fi
-	mkdir -- "$gb_session" || die 86 "cannot make the folder '$gb_session'"
+	mkdir -- "$gb_session" || die 86 "cannot make the directory '$gb_session'"
 	made=1
 }
 
