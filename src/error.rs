@@ -1,8 +1,8 @@
 //! The one error type: what kind of failure, what to say, what may help.
 //!
 //! An error has three voices: a message of one line, details that explain it, and hints, each a command that can be run
-//! as it stands. Owns the exit codes. Prints nothing and exits nothing; `main` does both. How a command is spelled is
-//! known in `commands/` alone: rooms below it say what would help.
+//! as it stands. Owns the exit codes. Prints nothing and exits nothing: `commands/voice.rs` prints, `main` returns
+//! the code. How a command is spelled is known in `commands/` alone: rooms below it say what would help.
 
 use std::{fmt, io};
 
@@ -39,25 +39,36 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Returns the process exit code, and the word that stands for the kind in JSON.
-    pub fn names(self) -> (u8, &'static str) {
+    /// Returns the process exit code.
+    pub fn code(self) -> u8 {
         match self {
-            Kind::Refused => (1, "refused"),
-            Kind::Usage => (2, "usage"),
-            Kind::Unreachable => (3, "unreachable"),
-            Kind::Incapable => (4, "incapable"),
-            Kind::Unverified => (5, "unverified"),
-            Kind::Unconfirmed => (6, "unconfirmed"),
-            Kind::Conflicted => (7, "conflicted"),
-            Kind::Failed => (8, "failed"),
-            Kind::Bug => (70, "bug"),
-            Kind::Interrupted => (130, "interrupted"),
+            Kind::Refused => 1,
+            Kind::Usage => 2,
+            Kind::Unreachable => 3,
+            Kind::Incapable => 4,
+            Kind::Unverified => 5,
+            Kind::Unconfirmed => 6,
+            Kind::Conflicted => 7,
+            Kind::Failed => 8,
+            Kind::Bug => 70,
+            Kind::Interrupted => 130,
         }
     }
 
-    /// Returns the process exit code.
-    pub fn code(self) -> u8 {
-        self.names().0
+    /// Returns the word that stands for the kind in JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            Kind::Refused => "refused",
+            Kind::Usage => "usage",
+            Kind::Unreachable => "unreachable",
+            Kind::Incapable => "incapable",
+            Kind::Unverified => "unverified",
+            Kind::Unconfirmed => "unconfirmed",
+            Kind::Conflicted => "conflicted",
+            Kind::Failed => "failed",
+            Kind::Bug => "bug",
+            Kind::Interrupted => "interrupted",
+        }
     }
 }
 
@@ -209,7 +220,7 @@ impl Error {
     }
 
     /// Names the vm that it is about, which hints go by.
-    pub fn vm(mut self, vm: impl Into<String>) -> Self {
+    pub fn with_vm(mut self, vm: impl Into<String>) -> Self {
         self.0.vm = Some(vm.into());
         self
     }
@@ -228,8 +239,8 @@ impl Error {
     }
 
     /// Adds paths that it is about.
-    pub fn paths(mut self, paths: impl IntoIterator<Item = Fault>) -> Self {
-        self.0.faults.extend(paths);
+    pub fn with_faults(mut self, faults: impl IntoIterator<Item = Fault>) -> Self {
+        self.0.faults.extend(faults);
         self
     }
 
@@ -251,7 +262,7 @@ impl Error {
     }
 
     /// Returns the vm that it is about.
-    pub fn about(&self) -> Option<&str> {
+    pub fn vm(&self) -> Option<&str> {
         self.0.vm.as_deref()
     }
 
@@ -315,11 +326,12 @@ mod tests {
 
     #[test]
     fn a_cause_of_ours_is_shown_once_and_its_details_are_taken_over() {
-        let cause = Error::failed("no room").source(std::io::Error::other("disk")).detail("made smaller").vm("dev");
+        let cause =
+            Error::failed("no room").source(std::io::Error::other("disk")).detail("made smaller").with_vm("dev");
         let error = Error::refused("not sent").caused_by(cause).next(Next::Fetch);
         assert_eq!(error.to_string(), "not sent: no room: disk");
         assert_eq!(
-            (error.kind(), error.about(), error.details()),
+            (error.kind(), error.vm(), error.details()),
             (Kind::Refused, Some("dev"), &["made smaller".to_owned()][..])
         );
     }

@@ -119,7 +119,7 @@ impl Settings {
         let configured = path.or_else(|| self.of(name, "path")).map(str::to_owned).or(url_path);
         let path_is_configured = configured.is_some() && path.is_none();
         let path = configured.or_else(|| default_path.map(str::to_owned)).ok_or_else(|| {
-            Error::usage(format!("guest '{name}' has no workspace path")).vm(name).detail(format!(
+            Error::usage(format!("guest '{name}' has no workspace path")).with_vm(name).detail(format!(
                 "set banger.{name}.path in git's configuration (with --global if you are not in a repository)"
             ))
         })?;

@@ -67,7 +67,7 @@ impl Recorded {
             Recorded::Baseline => ("baseline", "prepare"),
             Recorded::Snapshot => ("snapshot", "fetch"),
         };
-        let error = Error::refused(format!("nothing is recorded here as HEAD@{name} of guest '{vm}'")).vm(vm);
+        let error = Error::refused(format!("nothing is recorded here as HEAD@{name} of guest '{vm}'")).with_vm(vm);
         let known = known_guests(repo, &app.settings);
         match known.iter().filter(|known| is_near(known, vm)).min() {
             Some(near) => error.detail(format!("did you mean guest '{near}'?")),
@@ -107,7 +107,9 @@ impl Base {
         let revision = match (Recorded::parse(&written)?, records) {
             (Some(kind), Some((repo, records))) => kind.of(records, repo, app)?.to_string(),
             (Some(_), None) => {
-                return Err(Error::refused(format!("'{written}' needs a repository, and this is not one")).vm(&vm.name));
+                return Err(
+                    Error::refused(format!("'{written}' needs a repository, and this is not one")).with_vm(&vm.name)
+                );
             }
             (None, _) => written.clone(),
         };

@@ -13,7 +13,7 @@ pub fn error(blocked: Blocked, app: &App, repo: &Repo, args: &Pull) -> Error {
         Blocked::Failed(error) => return error,
         Blocked::NoRoom { missing } => {
             return Error::refused(format!("the disk is full: {missing} bytes more are needed; nothing was changed"))
-                .vm(vm);
+                .with_vm(vm);
         }
         Blocked::Paths { since, obstacles } => (since, obstacles),
     };
@@ -25,8 +25,8 @@ pub fn error(blocked: Blocked, app: &App, repo: &Repo, args: &Pull) -> Error {
     let snapshot = Repo::vm_ref(vm, "snapshot");
     let git = |words: &[&str]| app.git(repo, words);
     let error = Error::refused(format!("the work of guest '{vm}' cannot land; nothing was changed"))
-        .vm(vm)
-        .paths(faults)
+        .with_vm(vm)
+        .with_faults(faults)
         .run(git(&["diff", since.short(), &snapshot]), "shows what the guest did");
     if merges {
         let (way, purpose) = if repo.is_jj() {

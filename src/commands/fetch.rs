@@ -21,7 +21,7 @@ pub fn run(args: &Fetch, app: &App) -> Result<ExitCode> {
     let mut code = ExitCode::SUCCESS;
     for name in &args.vm {
         if let Err(error) = fetch(name, args, app, &repo) {
-            let error = error.vm(name);
+            let error = error.with_vm(name);
             code = app.voice.fail(&error);
             if error.kind() == Kind::Interrupted {
                 break;

@@ -98,7 +98,7 @@ impl App {
 
     /// Connects to a guest.
     fn connect(&self, vm: &Vm) -> Result<Guest> {
-        Guest::connect(vm, &self.reporter()).map_err(|refused| refused::error(refused).vm(&vm.name))
+        Guest::connect(vm, &self.reporter()).map_err(|refused| refused::error(refused).with_vm(&vm.name))
     }
 }
 

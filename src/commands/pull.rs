@@ -151,7 +151,8 @@ impl<'a> Told<'a> {
         };
         let files = count(self.conflicts.len() as u64, "file");
         let message = format!("the work of guest '{}' has landed, with conflicts in {files}", self.vm.name);
-        let error = Error::new(Kind::Conflicted, message).vm(&self.vm.name).paths(self.conflicts.iter().map(fault));
+        let error =
+            Error::new(Kind::Conflicted, message).with_vm(&self.vm.name).with_faults(self.conflicts.iter().map(fault));
         match self.args.conflict {
             Conflict::Record => error.next(Next::ResolveInJj("@")),
             _ => error.detail("conflict markers in the files show both versions"),
@@ -194,7 +195,7 @@ fn refuse_open_base(app: &App, repo: &Repo, records: &Records, snapshot: &Snapsh
     };
     let line = app.line().for_real();
     Err(Error::refused(format!("guest '{}' {moved}", records.vm))
-        .vm(&records.vm)
+        .with_vm(&records.vm)
         .run(line.with("--base-commit", Some("HEAD@prepare")), with_commits)
         .run(line.with("--base-commit", Some("HEAD")), format!("brings only what is not committed there ({rest})"))
         .run(

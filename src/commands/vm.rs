@@ -63,7 +63,7 @@ fn add(args: &VmAdd, app: &App) -> Result<()> {
     if let Some(known) = app.settings.vms().into_iter().find(|vm| vm.name == args.name) {
         let command = app.line().banger(["vm", "remove", &known.name]);
         return Err(Error::refused(format!("guest '{}' is known already, as {}", known.name, known.url))
-            .vm(&known.name)
+            .with_vm(&known.name)
             .run(command, "forgets that one, and what was recorded about it here"));
     }
     let values = [("url", Some(&args.url)), ("path", args.path.as_ref()), ("base", args.base.as_ref())];
@@ -86,7 +86,7 @@ fn remove(args: &VmRemove, app: &App) -> Result<()> {
     };
     if !named && !recorded {
         return Err(Error::refused(format!("no guest '{}' is known here", args.name))
-            .vm(&args.name)
+            .with_vm(&args.name)
             .run(app.line().banger(["vm", "list"]), ""));
     }
     if args.json {

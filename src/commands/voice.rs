@@ -29,10 +29,10 @@ impl Voice {
         self.fail_with(error, Map::new())
     }
 
-    /// Prints a failure that has a result all the same, which becomes one object with it in JSON; returns the exit code.
+    /// Prints a failure that also has a result, which becomes one object with it in JSON; returns the exit code.
     pub fn fail_with(&self, error: &Error, result: Map<String, Value>) -> ExitCode {
         let hints: Vec<Suggestion> =
-            error.hints().iter().filter_map(|hint| self.line.spell(hint, error.about())).collect();
+            error.hints().iter().filter_map(|hint| self.line.spell(hint, error.vm())).collect();
         self.ui.error(error, &hints);
         if self.json {
             // The user may be gone, but a script waits for the object.
@@ -46,7 +46,7 @@ impl Voice {
 
 /// Returns the object that stands for a failure on stdout; the page has its schema (JSON).
 pub fn failure(error: &Error, hints: &[Suggestion], mut object: Map<String, Value>) -> Value {
-    if let Some(vm) = error.about() {
+    if let Some(vm) = error.vm() {
         object.entry("vm").or_insert_with(|| vm.into());
     }
     let path = |fault: &crate::error::Fault| {
@@ -55,9 +55,8 @@ pub fn failure(error: &Error, hints: &[Suggestion], mut object: Map<String, Valu
         path["why"] = fault.why.as_str().into();
         path
     };
-    let (_, kind) = error.kind().names();
     let error = json!({
-        "kind": kind,
+        "kind": error.kind().word(),
         "message": error.to_string(),
         "details": error.details(),
         "paths": error.faults().iter().map(path).collect::<Vec<_>>(),

@@ -231,7 +231,9 @@ impl Guest {
         let mut stream = Stream::new(running, nonce);
         let answer = match stream.marker() {
             Ok(true) => read(&mut stream),
-            Ok(false) => Err(Error::unverified(format!("guest '{}' gave no answer", self.vm.name)).vm(&self.vm.name)),
+            Ok(false) => {
+                Err(Error::unverified(format!("guest '{}' gave no answer", self.vm.name)).with_vm(&self.vm.name))
+            }
             Err(error) => Err(error),
         };
         let mut running = stream.into_inner();

@@ -7,10 +7,10 @@ mod message;
 
 use super::Guest;
 use super::script;
-use super::stream::Stream;
+use super::stream::{Stream, damaged};
 use crate::error::{Kind, Result};
 
-use answer::{damaged, ended, listed, pieces};
+use answer::{ended, listed, pieces};
 pub use message::{Delivery, Message, Target};
 
 /// What a session is started with.

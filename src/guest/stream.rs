@@ -165,7 +165,8 @@ fn no_end() -> Error {
     Error::unverified("the guest's answer has no end: it was cut, or is not ours")
 }
 
-fn damaged() -> Error {
+/// Returns the error for an answer that is none.
+pub fn damaged() -> Error {
     Error::unverified("the guest's answer is damaged")
 }
 

@@ -91,7 +91,7 @@ pub fn verdict(vm: &str, status: u32, stderr: &[u8]) -> Error {
         (None, _) => (Incapable, format!("ended the script with status {status}")),
     };
     // The guest may say anything, and nothing rests on it.
-    let error = Error::new(kind, format!("guest '{vm}' {message}")).vm(vm).said("guest", stderr);
+    let error = Error::new(kind, format!("guest '{vm}' {message}")).with_vm(vm).said("guest", stderr);
     let error = match found.map_or("", |verdict| verdict.detail) {
         "" => error,
         detail => error.detail(detail.replace("<vm>", vm)),

@@ -79,7 +79,7 @@ fn proven(repo: &Repo, vm: &str, bundle: &Path, what: &str, output: Output) -> R
     if is_full(repo, bundle)? {
         return Err(Error::failed("the disk is full: the guest's work does not fit beside the repository")
             .detail("nothing was changed; make room, then fetch again")
-            .vm(vm)
+            .with_vm(vm)
             .next(Next::Fetch));
     }
     let error = unproven(format!("the work of guest '{vm}' does not verify")).caused_by(output.failure(what));

@@ -1,6 +1,6 @@
 //! Failures for scripts: one object on stdout for each failure of a command with `--json`, and the codes of the page.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 
 use serde_json::Value;
@@ -199,14 +199,17 @@ fn a_name_of_the_guests_cannot_close_our_quotes() {
 #[test]
 fn the_page_has_each_kind_with_its_code() {
     let source = include_str!("../../src/error.rs");
-    let kinds: BTreeSet<(u8, String)> = source
-        .lines()
-        .filter_map(|line| {
-            let (_, names) = line.trim().strip_prefix("Kind::")?.split_once(" => (")?;
-            let (code, name) = names.trim_end_matches("),").split_once(", ")?;
-            Some((code.parse().ok()?, name.trim_matches('"').to_owned()))
-        })
-        .collect();
+    // What `code` and `word` say of each kind.
+    let said = |function: &str| -> BTreeMap<&str, &str> {
+        let (_, body) = source.split_once(&format!("pub fn {function}(self)")).unwrap();
+        let (body, _) = body.split_once("\n    }\n").unwrap();
+        let arms = body.lines().filter_map(|line| line.trim().strip_prefix("Kind::")?.split_once(" => "));
+        arms.map(|(kind, said)| (kind, said.trim_end_matches(',').trim_matches('"'))).collect()
+    };
+    let (codes, words) = (said("code"), said("word"));
+    assert!(codes.keys().eq(words.keys()), "{codes:?} {words:?}");
+    let kinds: BTreeSet<(u8, String)> =
+        codes.values().zip(words.values()).map(|(code, word)| (code.parse().unwrap(), (*word).to_owned())).collect();
     assert!(kinds.len() == 10 && kinds.contains(&(8, "failed".to_owned())), "{kinds:?}");
     let page = include_str!("../../man/git-banger.1");
     let (_, section) = page.split_once("\n.Sh EXIT STATUS\n").unwrap();

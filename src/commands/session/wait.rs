@@ -25,7 +25,7 @@ pub fn run(args: &SessionWait, app: &App) -> Result<ExitCode> {
         _ => Some(Error::incapable(described.clone())),
     };
     let found = json!({ "name": args.session, "state": ended.state, "status": ended.status });
-    match failure.map(|error| error.vm(&args.vm)) {
+    match failure.map(|error| error.with_vm(&args.vm)) {
         Some(error) if args.json => return Ok(app.voice.fail_with(&error, report::object(&found)?)),
         Some(error) => return Err(error),
         None if args.json => report::json(app.ui(), &found)?,

@@ -47,8 +47,8 @@ pub fn run(args: &VmCheck, app: &App) -> Result<ExitCode> {
     checks.push(room(&found));
     checks.extend(sessions(&found));
     let bad = checks.iter().filter(|check| check.result == Verdict::Bad).count() as u64;
-    let failure =
-        (bad > 0).then(|| Error::incapable(format!("guest '{}' has {}", vm.name, count(bad, "problem"))).vm(&vm.name));
+    let failure = (bad > 0)
+        .then(|| Error::incapable(format!("guest '{}' has {}", vm.name, count(bad, "problem"))).with_vm(&vm.name));
     if args.json {
         let examined = Examined { vm: &vm.name, checks };
         if let Some(error) = failure {

@@ -1,9 +1,9 @@
 //! What the guest says of sessions, read into values.
 
 use super::{Ended, Listed, Piece, State};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::guest::answer::{Answer, unusable};
-use crate::guest::stream::Stream;
+use crate::guest::stream::{Stream, damaged};
 use crate::ssh::Running;
 
 /// A chunk of a log, in bytes; the guest's scripts send less.
@@ -88,11 +88,6 @@ pub fn listed(list: &[u8]) -> Result<Vec<Listed>> {
         }
     }
     Ok(sessions)
-}
-
-/// Returns the error for an answer that is none.
-pub fn damaged() -> Error {
-    Error::unverified("the guest's answer is damaged")
 }
 
 #[cfg(test)]
