@@ -1,7 +1,8 @@
 //! Failures for scripts: one object on stdout for each failure of a command with `--json`, and the codes of the page.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
+use std::fs::{self, File};
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
@@ -196,8 +197,8 @@ fn a_name_of_the_guests_cannot_close_our_quotes() {
     assert!(ran.stderr.contains("\n  'x'\\'' landed 3 files from '\\''dev' "), "{ran:?}");
 }
 
-#[test]
-fn the_page_has_each_kind_with_its_code() {
+/// Returns the kinds of failure, each with its code, out of the source.
+fn kinds() -> BTreeSet<(u8, String)> {
     let source = include_str!("../../src/error.rs");
     // What `code` and `word` say of each kind.
     let said = |function: &str| -> BTreeMap<&str, &str> {
@@ -211,6 +212,11 @@ fn the_page_has_each_kind_with_its_code() {
     let kinds: BTreeSet<(u8, String)> =
         codes.values().zip(words.values()).map(|(code, word)| (code.parse().unwrap(), (*word).to_owned())).collect();
     assert!(kinds.len() == 10 && kinds.contains(&(8, "failed".to_owned())), "{kinds:?}");
+    kinds
+}
+
+#[test]
+fn the_page_has_each_kind_with_its_code() {
     let page = include_str!("../../man/git-banger.1");
     let (_, section) = page.split_once("\n.Sh EXIT STATUS\n").unwrap();
     let (section, _) = section.split_once("\n.Sh ").unwrap();
@@ -218,7 +224,7 @@ fn the_page_has_each_kind_with_its_code() {
         let (code, kind) = line.strip_prefix(".It ")?.split_once(" Cm ")?;
         Some((code.parse().ok()?, kind.to_owned()))
     };
-    assert_eq!(section.lines().filter_map(item).collect::<BTreeSet<_>>(), kinds);
+    assert_eq!(section.lines().filter_map(item).collect::<BTreeSet<_>>(), kinds());
 }
 
 #[test]
@@ -229,4 +235,113 @@ fn a_guest_that_is_lost_is_unreachable_in_json_too() {
     guest.set_faults(Faults { refuse_exec: true, ..Faults::default() });
     let (code, object) = failed(&host, &["fetch", VM, "--json"]);
     assert_eq!((code, &object["error"]["kind"]), (3, &"unreachable".into()));
+}
+
+#[test]
+fn the_page_has_each_kind_of_path() {
+    let blocked = include_str!("../../src/commands/blocked.rs");
+    let words = blocked.lines().filter_map(|line| line.split_once(" => (\"")?.1.split('"').next());
+    // A conflict that has landed names its files too.
+    let pull =
+        include_str!("../../src/commands/pull.rs").split("kind: \"").skip(1).filter_map(|at| at.split('"').next());
+    let kinds: BTreeSet<_> = words.chain(pull).collect();
+    assert!(kinds.len() > 5 && kinds.contains("in-the-way"), "{kinds:?}");
+    let page = include_str!("../../man/git-banger.1");
+    let (_, list) = page.split_once("\n.Cm kind\nof a path is\n").unwrap();
+    let (list, _) = list.split_once("\n.El\n").unwrap();
+    let shown = list.lines().filter_map(|line| line.strip_prefix(".Cm ")?.split(' ').next());
+    assert_eq!(shown.collect::<BTreeSet<_>>(), kinds);
+}
+
+#[test]
+fn each_kind_is_seen_in_json_with_its_code() {
+    let guest = TestGuest::russh();
+    let host = Host::new(&guest);
+    host.prepare();
+    let mut seen = BTreeSet::new();
+    let mut see = |args: &[&str]| {
+        let (code, object) = failed(&host, args);
+        let kind = object["error"]["kind"].as_str().unwrap().to_owned();
+        seen.insert((u8::try_from(code).unwrap(), kind.clone()));
+        kind
+    };
+    let pull = ["pull", VM, "--json", "--base-commit", "@prepare"];
+    assert_eq!(see(&["vm", "add", "a", "x:0", "--json"]), "usage");
+    assert_eq!(see(&["export", VM, "--json", "--base-commit", "no-such-commit"]), "incapable");
+    guest.write("sub/.JJ/repo/config.toml", "steers\n");
+    assert_eq!(see(&pull), "unverified");
+    fs::remove_dir_all(guest.file("sub")).unwrap();
+    guest.write("a", edited("a", 1));
+    host.write("a", edited("a", 1).replace("edited", "mine"));
+    assert_eq!(see(&pull), "refused");
+    assert_eq!(see(&[&pull[..], &["--conflict=merge"]].concat()), "conflicted");
+    host.git(&["checkout", "-q", "a"]);
+
+    // A reader that stops after the first part of a message.
+    assert_eq!(host.run(&["session", "start", VM, "s", "-q", "--", "sleep", "60"]).code, Some(0));
+    host.write("message", vec![b'm'; 200_000]);
+    let message = host.file("message");
+    let send = ["send", VM, "s", "--json", "--timeout", "1", "--file", message.to_str().unwrap()];
+    assert_eq!(see(&send), "unconfirmed");
+    guest.set_faults(Faults { refuse_exec: true, ..Faults::default() });
+    assert_eq!(see(&["fetch", VM, "--json"]), "unreachable");
+    guest.set_faults(Faults::default());
+    // Where the landing would keep what it replaces is a file.
+    fs::remove_dir_all(host.file(".git/banger")).unwrap();
+    fs::write(host.file(".git/banger"), "").unwrap();
+    assert_eq!(see(&pull), "failed");
+
+    // An interrupt is among the tests of interrupts, and a bug is not for a test to provoke.
+    let mut wanted = kinds();
+    wanted.retain(|(_, kind)| kind != "bug" && kind != "interrupted");
+    assert_eq!(seen, wanted);
+}
+
+#[test]
+fn a_program_that_is_missing_is_a_failure_in_json() {
+    let guest = TestGuest::russh();
+    let host = Host::new(&guest);
+    let none = host.path("none");
+    fs::create_dir(&none).unwrap();
+    let ran = |kind: &str| {
+        let ran = host.ran(host.banger(&["fetch", VM, "--json"]).env("PATH", &none));
+        let error = objects(&ran).remove(0)["error"].take();
+        (ran.code, error["kind"] == kind, error["message"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(ran("failed"), (Some(8), true, "'git' is not on PATH".to_owned()));
+    let git = which::which_in("git", Some(&host.env()["PATH"]), "/").unwrap();
+    std::os::unix::fs::symlink(git, none.join("git")).unwrap();
+    let (code, _, message) = ran("failed");
+    assert!(code.is_some_and(|code| code != 0) && message.contains("'ssh' is not on PATH"), "{code:?}: {message}");
+}
+
+#[test]
+fn neither_few_words_nor_many_nor_a_stdout_that_is_gone_break_it() {
+    let guest = TestGuest::russh();
+    let host = Host::new(&guest);
+    host.prepare();
+    guest.write("a", edited("a", 1));
+    host.write("a", edited("a", 1).replace("edited", "mine"));
+    let pull = ["pull", VM, "--json", "--base-commit", "@prepare"];
+    let (code, plain) = failed(&host, &pull);
+    let hints = |object: &Value| object["error"]["hints"].as_array().unwrap().len();
+    assert_eq!((code, plain["error"]["paths"].as_array().unwrap().len(), hints(&plain)), (1, 1, 2));
+    for flag in ["-q", "-v"] {
+        let (code, object) = failed(&host, &[&pull[..], &[flag]].concat());
+        assert_eq!((code, &object["error"]["paths"], hints(&object)), (1, &plain["error"]["paths"], 2), "{flag}");
+    }
+    let told = host.run(&pull).stderr;
+    for away in [">&-", ">/dev/full", "| true"] {
+        // The code is that of git-banger, however its reader ends.
+        let text = format!("{{ \"$0\" \"$@\"; echo $? >code; }} {away}");
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", &text, env!("CARGO_BIN_EXE_git-banger")]).args(pull);
+        command.current_dir(host.repo()).env_clear().envs(host.env()).stdout(Stdio::null());
+        let output = command.output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(host.read("code"), "1\n", "{away}: {stderr}");
+        fs::remove_file(host.file("code")).unwrap();
+        let first = |text: &str| text.lines().take(2).map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!((first(&stderr), stderr.lines().count()), (first(&told), told.lines().count()), "{away}: {stderr}");
+    }
 }

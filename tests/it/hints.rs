@@ -1,11 +1,16 @@
 //! Hints are followed as a user follows them: pasted, one after the other. That each of them is a command at all is
 //! checked wherever a test provokes one (support/hints.rs).
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
+use crate::jj::{World, with_conflict};
 use crate::support::guest::{TestGuest, VM};
-use crate::support::guest_test;
-use crate::support::host::{Host, Ran, edited};
+use crate::support::host::{Host, Ran, edited, lines};
+use crate::support::russh::Faults;
+use crate::support::{guest_test, hints, is_root, require, set_mode, write_program};
 
 /// Runs git-banger, which must end like this; then follows what it proposes. Returns how each command ended.
 fn followed(host: &Host, args: &[&str], code: i32) -> Vec<Ran> {
@@ -160,3 +165,368 @@ fn a_guest_that_is_misspelt_is_not_shipped_to() {
     assert_eq!(ran.code, Some(2), "{ran:?}");
     assert!(ran.stderr.starts_with("error: 'HEAD@prepar' is not a record\n  records are HEAD@prepare, "), "{ran:?}");
 }
+
+/// Runs git-banger, which must propose `hint`; then follows it, after `between`. Returns how it ended.
+fn step(host: &Host, args: &[&str], hint: &str, between: impl FnOnce()) -> Ran {
+    let ran = host.run(args);
+    let proposed = hints::hints(&ran.stderr);
+    assert!(proposed.contains(&hint), "{args:?} does not propose '{hint}': {ran:?}");
+    between();
+    host.paste(hint)
+}
+
+/// As [`step`], where nothing happens meanwhile and the hint must succeed.
+fn taken(host: &Host, args: &[&str], hint: &str) -> Ran {
+    let ran = step(host, args, hint, || {});
+    assert_eq!(ran.code, Some(0), "{hint}: {ran:?}");
+    ran
+}
+
+/// As [`taken`], in a workspace of jj's.
+fn taken_in_jj(world: &World, ran: &Ran, hint: &str) {
+    assert!(hints::hints(&ran.stderr).contains(&hint), "'{hint}' is not proposed: {ran:?}");
+    let ran = world.paste(hint);
+    assert_eq!(ran.code, Some(0), "{hint}: {ran:?}");
+}
+
+/// A small disk below the repository of a host, for as long as this lives.
+struct Disk(std::path::PathBuf);
+
+impl Disk {
+    /// Moves the repository to one; `None` where the system does not let us mount it, as in a container, even as root.
+    fn under(host: &Host, size: &str) -> Option<Disk> {
+        let (kept, small) = (host.path("kept"), host.path("small"));
+        fs::create_dir(&small).unwrap();
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"]).arg(&small);
+        if !mount.output().is_ok_and(|output| output.status.success()) {
+            assert!(std::env::var_os("CI").is_none(), "CI must mount a small disk for this test");
+            eprintln!("skipped: no permission to mount a small disk");
+            return None;
+        }
+        let disk = Disk(small);
+        fs::rename(host.repo(), &kept).unwrap();
+        assert!(Command::new("cp").arg("-a").arg(&kept).arg(disk.0.join("repo")).status().unwrap().success());
+        std::os::unix::fs::symlink(disk.0.join("repo"), host.repo()).unwrap();
+        host.git(&["update-index", "-q", "--refresh"]);
+        Some(disk)
+    }
+
+    fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+/// Makes a test of each next step, which follows it for real, and a list of them.
+macro_rules! next_steps {
+    ($($next:ident, $name:ident: $body:block)*) => {
+        const FOLLOWED: &[&str] = &[$(stringify!($next)),*];
+        mod next {
+            use super::*;
+
+            $(#[test]
+            fn $name() $body)*
+        }
+    };
+}
+
+/// Returns the next steps that rooms may know, out of the source.
+fn next_steps() -> BTreeSet<&'static str> {
+    let (_, variants) = include_str!("../../src/error.rs").split_once("\npub enum Next {\n").unwrap();
+    let (variants, _) = variants.split_once("\n}\n").unwrap();
+    let lines = variants.lines().map(str::trim).filter(|line| !line.starts_with("//") && !line.starts_with('#'));
+    lines.map(|line| line.split(|c: char| !c.is_alphanumeric()).next().unwrap()).collect()
+}
+
+#[test]
+fn every_next_step_is_followed_once() {
+    let known = next_steps();
+    assert!(known.len() > 10 && known.contains("Prepare") && known.contains("ResolveInJj"), "{known:?}");
+    assert_eq!(FOLLOWED.iter().copied().collect::<BTreeSet<_>>(), known);
+}
+
+/// Runs git on the host, wherever.
+fn git_in(host: &Host, dir: &Path, args: &[&str]) {
+    let mut git = host.command("git");
+    let output = git.current_dir(dir).args(args).output().unwrap();
+    assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Makes a repository upstream, out of another one; returns its URL.
+fn upstream(host: &Host, of: &Path) -> String {
+    let upstream = host.path("upstream.git");
+    git_in(host, &host.path(""), &["clone", "-q", "--bare", of.to_str().unwrap(), upstream.to_str().unwrap()]);
+    format!("file://{}", upstream.display())
+}
+
+/// Gives the guest a history that leaves out the parent of its HEAD, which only upstream has; returns its URL.
+fn shallow_guest(guest: &TestGuest, host: &Host) -> String {
+    guest.git(&["checkout", "-q", "--orphan", "elsewhere"]);
+    for name in ["one", "two"] {
+        guest.write(name, "committed\n");
+        guest.commit(name);
+    }
+    let upstream = upstream(host, &guest.workspace());
+    guest.write(".git/shallow", guest.git(&["rev-parse", "HEAD"]) + "\n");
+    upstream
+}
+
+/// What brings the work since the guest's own HEAD, whatever the host knows of it.
+const FETCH: [&str; 4] = ["fetch", VM, "--base-commit", "HEAD"];
+
+next_steps! {
+    Prepare, prepare: {
+        let guest = TestGuest::russh();
+        let host = Host::new(&guest);
+        taken(&host, &["export", VM], "git banger prepare dev");
+        assert_eq!(host.run(&["export", VM]).code, Some(0));
+    }
+
+    Fetch, fetch: {
+        let guest = TestGuest::russh();
+        let host = Host::new(&guest);
+        host.prepare();
+        let Some(disk) = Disk::under(&host, "6m") else { return };
+        let noise: Vec<u8> =
+            (0..300_000_u32).flat_map(|number| number.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+        guest.write("noise", &noise);
+        // There is room for what the guest sends, but not for its objects besides.
+        let filler = disk.path().join("filler");
+        let room = rustix::fs::statvfs(disk.path()).unwrap();
+        let room = usize::try_from(room.f_bavail * room.f_frsize).unwrap();
+        fs::write(&filler, vec![0; room - 1_800_000]).unwrap();
+        let ran = step(&host, &FETCH, "git banger fetch dev", || fs::remove_file(&filler).unwrap());
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+        assert_eq!(host.git(&["diff", "--name-only", "HEAD", "refs/banger/dev/snapshot"]), "noise");
+    }
+
+    BaseHead, the_base_that_is_head: {
+        let guest = TestGuest::russh();
+        let host = Host::new(&guest);
+        host.prepare();
+        let hint = "git banger fetch dev --base-commit HEAD";
+        taken(&host, &["fetch", VM, "--base-commit", "no-such-commit"], hint);
+    }
+
+    SkipUnreadable, without_what_cannot_be_read: {
+        let folder = tempfile::tempdir().unwrap();
+        let shell = folder.path().join("shell");
+        let drop = if is_root() { "setpriv --reuid=65534 --regid=65534 --clear-groups" } else { "" };
+        write_program(&shell, &format!("#!/bin/sh\nexec {drop} /bin/sh \"$@\"\n"));
+        let guest = TestGuest::russh_with_shell(&shell);
+        if is_root() {
+            set_mode(&guest.path(""), 0o755);
+            for name in ["home", "tmp"] {
+                std::os::unix::fs::chown(guest.path(name), Some(65534), Some(65534)).unwrap();
+            }
+        }
+        let host = Host::new(&guest);
+        host.prepare();
+        guest.write("secret", "unreadable\n");
+        guest.write("new", "new\n");
+        set_mode(&guest.file("secret"), 0o000);
+        let args = ["pull", VM, "--base-commit", "@prepare"];
+        let ran = taken(&host, &args, "git banger pull dev --base-commit @prepare --ignore-unreadable");
+        assert_eq!((ran.stdout.as_str(), host.file("secret").exists()), ("A\tnew\n", false), "{ran:?}");
+    }
+
+    StopSession, a_session_that_is_stopped_first: {
+        let guest = TestGuest::russh();
+        let host = Host::new(&guest);
+        host.run(&["session", "start", VM, "s", "--cwd", "/", "--", "sleep", "60"]);
+        taken(&host, &["session", "remove", VM, "s"], "git banger session stop dev s");
+        assert_eq!(host.run(&["session", "remove", VM, "s"]).code, Some(0));
+    }
+
+    ListSessions, the_list_of_sessions: {
+        let guest = TestGuest::russh();
+        let host = Host::new(&guest);
+        host.run(&["session", "start", VM, "s", "--cwd", "/", "--", "sleep", "60"]);
+        let ran = taken(&host, &["session", "logs", VM, "t"], "git banger session list dev");
+        assert!(ran.stdout.starts_with("s\trunning"), "{ran:?}");
+    }
+
+    ReplaceSession, in_place_of_a_session: {
+        let guest = TestGuest::russh();
+        let host = Host::new(&guest);
+        let start = |command| ["session", "start", VM, "s", "--cwd", "/", "--", command];
+        assert_eq!(host.run(&start("true")).code, Some(0));
+        assert_eq!(host.run(&["session", "wait", VM, "s", "-q"]).code, Some(0));
+        taken(&host, &start("cat"), "git banger session start dev s --cwd / --replace -- cat");
+        assert!(host.run(&["session", "list", VM]).stdout.starts_with("s\trunning"));
+    }
+
+    TakeOver, in_place_of_who_is_attached: {
+        let guest = TestGuest::russh();
+        let host = Host::new(&guest);
+        host.run(&["session", "start", VM, "s", "--cwd", "/", "--", "sh", "-c", "echo out; sleep 60"]);
+        let mut attach = host.command(env!("CARGO_BIN_EXE_git-banger"));
+        attach.args(["session", "attach", VM, "s", "--from", "start"]);
+        let mut first = attach.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // Once it shows output, it is attached; its stdin stays open.
+        std::io::Read::read_exact(first.stdout.as_mut().unwrap(), &mut [0; 4]).unwrap();
+        let ran = taken(&host, &["session", "attach", VM, "s"], "git banger session attach dev s --steal");
+        assert!(ran.stderr.contains("attached to session 's'"), "{ran:?}");
+        let stdin = first.stdin.take();
+        let output = first.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(4) && said.contains("somebody else took over the session"), "{said}");
+        drop(stdin);
+    }
+
+    FetchUpstream, what_is_new_upstream: {
+        let guest = TestGuest::russh();
+        let host = Host::new(&guest);
+        host.prepare();
+        let upstream = shallow_guest(&guest, &host);
+        host.git(&["remote", "add", "origin", &upstream]);
+        taken(&host, &FETCH, "git fetch");
+        let ran = host.run(&FETCH);
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+    }
+
+    FetchUpstreamInJj, what_is_new_upstream_in_jj: {
+        for world in [World::colocated(), World::separate()] {
+            world.prepare();
+            let upstream = shallow_guest(&world.guest, &world.host);
+            world.jj(&["git", "remote", "add", "origin", &upstream]);
+            taken_in_jj(&world, &world.banger(&FETCH), "jj git fetch");
+            let ran = world.banger(&FETCH);
+            assert_eq!(ran.code, Some(0), "{ran:?}");
+        }
+    }
+
+    Unshallow, the_whole_history: {
+        let guest = TestGuest::russh();
+        let host = Host::new(&guest);
+        host.write("a", edited("a", 1));
+        host.commit("more");
+        host.prepare();
+        let upstream = shallow_guest(&guest, &host);
+        let config = fs::read_to_string(host.file(".git/config")).unwrap();
+        fs::remove_dir_all(host.repo()).unwrap();
+        git_in(&host, &host.path(""), &["clone", "-q", "--depth=1", "--branch=main", &upstream, "repo"]);
+        fs::write(host.file(".git/config"), config).unwrap();
+        host.git(&["remote", "add", "origin", &upstream]);
+        taken(&host, &FETCH, "git fetch --unshallow");
+        let ran = host.run(&FETCH);
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+    }
+
+    Fsck, damage: {
+        let guest = TestGuest::russh();
+        let host = Host::new(&guest);
+        host.write(".git/refs/heads/main", "0123456789012345678901234567890123456789\n");
+        let ran = step(&host, &["prepare", VM, "-n"], "git fsck", || {});
+        assert!(ran.code == Some(2) && ran.stderr.contains("refs/heads/main"), "{ran:?}");
+    }
+
+    ResolveInJj, conflicts: {
+        for world in [World::colocated(), World::separate()] {
+            let config = world.host.path("home/.config/jj/config.toml");
+            let mut text = fs::read_to_string(&config).unwrap();
+            // What jj would open for the user takes the first side of each conflict.
+            text.push_str("ui.merge-editor = ':ours'\n");
+            fs::write(&config, text).unwrap();
+            with_conflict(&world);
+            let ran = world.pull(&["--conflict=record"]);
+            assert!(world.jj(&["resolve", "--list", "-r", "@"]).starts_with("a "), "{ran:?}");
+            taken_in_jj(&world, &ran, "jj resolve -r @");
+            assert_eq!(world.log("@", "conflict"), "false");
+            world.jj(&["undo"]);
+            taken_in_jj(&world, &world.banger(&["prepare", VM, "-n"]), "jj resolve -r @");
+            world.jj(&["undo"]);
+            world.jj(&["new"]);
+            taken_in_jj(&world, &world.banger(&["prepare", VM, "-n"]), "jj resolve -r @-");
+            let ran = world.banger(&["prepare", VM, "-n"]);
+            assert_eq!((ran.code, world.log("@-", "conflict").as_str()), (Some(0), "false"), "{ran:?}");
+        }
+    }
+
+    UpdateStaleInJj, a_stale_working_copy: {
+        let mut world = World::colocated();
+        world.prepare();
+        world.guest.write("b", "theirs\n");
+        world.jj(&["workspace", "add", "../second"]);
+        let first = std::mem::replace(&mut world.root, world.host.path("second"));
+        world.jj(&["describe", "-m", "said elsewhere", "default@"]);
+        world.jj(&["restore", "--from", "root()", "--to", "default@", "a"]);
+        world.root = first;
+        taken_in_jj(&world, &world.pull(&[]), "jj workspace update-stale");
+        let ran = world.pull(&[]);
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), "M\tb\n"), "{ran:?}");
+    }
+
+    AbandonNewChange, a_change_that_nothing_landed_in: {
+        let world = World::colocated();
+        world.prepare();
+        world.jj(&["describe", "-m", "my work"]);
+        world.write("b", "mine\n");
+        world.guest.write("a", "theirs\n");
+        // The real jj, but for the snapshot of the landing.
+        let jj = world.host.path("bin/jj");
+        let fails = "case \"$*\" in *--config-file*) echo 'Error: the disk is full' >&2; exit 1 ;; esac";
+        write_program(&jj, &format!("#!/bin/sh\n{fails}\nexec \"$JJ\" \"$@\"\n"));
+        let args = ["pull", VM, "--base-commit", "@prepare", "--new-change"];
+        let mut command = world.command(env!("CARGO_BIN_EXE_git-banger"), &args);
+        let path = command.get_envs().find(|(name, _)| *name == "PATH").unwrap().1.unwrap().to_str().unwrap();
+        let path = format!("{}:{path}", jj.parent().unwrap().display());
+        let ran = world.ran(command.env("PATH", path).env("JJ", require("jj")));
+        assert_eq!((ran.code, world.log("@", "description.first_line()").as_str()), (Some(8), "pull dev"), "{ran:?}");
+        taken_in_jj(&world, &ran, "jj abandon @");
+        let shown = r#"separate(" ", empty, description.first_line())"#;
+        assert_eq!((world.log("@", shown), world.log("@-", shown)), ("true".to_owned(), "false my work".to_owned()));
+        assert_eq!((world.read("a"), world.read("b")), (lines("a"), "mine\n".to_owned()));
+        let ran = world.pull(&["--new-change"]);
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), "M\ta\n"), "{ran:?}");
+    }
+}
+
+#[test]
+fn a_log_that_was_cut_goes_on_where_it_was() {
+    let guest = TestGuest::russh();
+    let host = Host::new(&guest);
+    let noise = "seq 1 200000";
+    assert_eq!(host.run(&["session", "start", VM, "s", "--cwd", "/", "--", "sh", "-c", noise]).code, Some(0));
+    assert_eq!(host.run(&["session", "wait", VM, "s", "-q"]).code, Some(0));
+    guest.set_faults(Faults { cut_down: Some(700_000), ..Faults::default() });
+    let (ran, went_on) = host.follow(&["session", "logs", VM, "s", "--follow"], || guest.set_faults(Faults::default()));
+    assert!(ran.code == Some(3) && !ran.stdout.is_empty(), "{:?} {}", ran.code, ran.stderr);
+    assert_eq!(
+        (ran.stderr.matches("hint: git banger session logs dev s --follow --since ").count(), went_on.len()),
+        (1, 1)
+    );
+    let whole: String = (1..=200_000).map(|number| format!("{number}\n")).collect();
+    assert!(ran.stdout + &went_on[0].stdout == whole && went_on[0].code == Some(0), "{}", went_on[0].stderr);
+}
+
+guest_test!(a_key_is_copied_to_a_guest_that_does_not_know_it, |guest| {
+    let host = Host::new(guest);
+    let stranger = host.path("home/stranger");
+    let mut keygen = Command::new("ssh-keygen");
+    keygen.args(["-q", "-N", "", "-t", "ed25519", "-f"]).arg(&stranger);
+    assert!(keygen.status().unwrap().success());
+    let known = fs::read_to_string(guest.ssh_config()).unwrap();
+    let own = guest.path("client_key").display().to_string();
+    fs::write(guest.ssh_config(), known.replace(&own, stranger.to_str().unwrap())).unwrap();
+    let ran = host.run(&["prepare", VM]);
+    let hint = "ssh-copy-id -F <guest>/ssh_config dev";
+    assert!(ran.code == Some(3) && hints::hints(&ran.stderr).contains(&hint), "{ran:?}");
+    // A dry run, of which ssh-copy-id says what it would copy; the key that it takes is the newest of the user's.
+    let ssh = host.path("home/.ssh");
+    fs::create_dir(&ssh).unwrap();
+    set_mode(&ssh, 0o700);
+    for name in ["", ".pub"] {
+        fs::copy(host.path(&format!("home/stranger{name}")), ssh.join(format!("id_ed25519{name}"))).unwrap();
+    }
+    let dry = format!("ssh-copy-id -n -F {} dev", guest.ssh_config().display());
+    let copied = host.paste(&dry);
+    let key = fs::read_to_string(ssh.join("id_ed25519.pub")).unwrap();
+    assert!(copied.code == Some(0) && copied.stdout.contains(key.split(' ').nth(1).unwrap()), "{copied:?}");
+});

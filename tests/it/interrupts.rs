@@ -186,7 +186,8 @@ fn in_json_an_interrupt_is_an_error_like_any_other() {
     let started = slow(&mut host, "git", " index-pack ");
     let child = start(&host, &["pull", VM, "--json", "--base-commit", "@prepare"]);
     wait_for(&started);
-    let (code, _, stdout) = interrupted(child, "INT", false);
+    let (code, stderr, stdout) = interrupted(child, "INT", false);
+    assert_eq!(stderr, "error: interrupted\n");
     let object: serde_json::Value = serde_json::from_slice(&stdout).unwrap();
     assert_eq!((code, &object["error"]["kind"]), (Some(130), &"interrupted".into()));
 }

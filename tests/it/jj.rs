@@ -1,5 +1,6 @@
 //! A jj workspace as the host, with the real jj.
 
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -10,21 +11,21 @@ use crate::support::host::{Host, Ran, lines};
 use crate::support::{hints, path_with, require, set_mode, write_file, write_program};
 
 /// A guest, and a host with jj.
-struct World {
-    guest: TestGuest,
-    host: Host,
+pub struct World {
+    pub guest: TestGuest,
+    pub host: Host,
     /// The workspace that is worked in.
-    root: PathBuf,
+    pub root: PathBuf,
 }
 
 impl World {
     /// Makes a workspace beside a git work tree, with one commit: `a`, `b`, `run` (executable), a `.gitignore` for `*.o`.
-    fn colocated() -> World {
+    pub fn colocated() -> World {
         Self::with(&["git", "init", "--colocate"])
     }
 
     /// Makes a workspace that git cannot find.
-    fn separate() -> World {
+    pub fn separate() -> World {
         Self::with(&["git", "init", "--no-colocate"])
     }
 
@@ -57,11 +58,11 @@ impl World {
         world
     }
 
-    fn write(&self, name: &str, text: impl AsRef<[u8]>) {
+    pub fn write(&self, name: &str, text: impl AsRef<[u8]>) {
         write_file(&self.root.join(name), text.as_ref());
     }
 
-    fn read(&self, name: &str) -> String {
+    pub fn read(&self, name: &str) -> String {
         fs::read_to_string(self.root.join(name)).unwrap_or_else(|error| format!("no {name}: {error}"))
     }
 
@@ -69,7 +70,7 @@ impl World {
         fs::symlink_metadata(self.root.join(name)).is_ok()
     }
 
-    fn command(&self, program: &str, args: &[&str]) -> Command {
+    pub fn command(&self, program: &str, args: &[&str]) -> Command {
         let mut command = Command::new(program);
         let banger = Path::new(env!("CARGO_BIN_EXE_git-banger")).parent().unwrap();
         let path = format!(
@@ -84,14 +85,14 @@ impl World {
     }
 
     /// Runs jj, which must succeed; returns its stdout.
-    fn jj(&self, args: &[&str]) -> String {
+    pub fn jj(&self, args: &[&str]) -> String {
         let output = self.command("jj", args).output().unwrap();
         assert!(output.status.success(), "jj {args:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
     }
 
     /// Asks jj with a template, without letting it look at the files.
-    fn log(&self, revset: &str, template: &str) -> String {
+    pub fn log(&self, revset: &str, template: &str) -> String {
         self.jj(&["--ignore-working-copy", "log", "--no-graph", "-r", revset, "-T", template])
     }
 
@@ -120,14 +121,27 @@ impl World {
     }
 
     /// Runs git-banger in the workspace.
-    fn banger(&self, args: &[&str]) -> Ran {
+    pub fn banger(&self, args: &[&str]) -> Ran {
         self.ran(&mut self.command(env!("CARGO_BIN_EXE_git-banger"), args))
     }
 
-    fn ran(&self, command: &mut Command) -> Ran {
-        let Output { status, stdout, stderr } = command.output().unwrap();
-        let env = command.get_envs().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
-        hints::check(&String::from_utf8_lossy(&stderr), command.get_current_dir().unwrap(), &env.collect::<Vec<_>>());
+    pub fn ran(&self, command: &mut Command) -> Ran {
+        let output = command.output().unwrap();
+        let dir = command.get_current_dir().unwrap();
+        hints::check(&String::from_utf8_lossy(&output.stderr), dir, &Self::env(command));
+        Self::plain(output)
+    }
+
+    /// Runs a hint, as a user does who pastes it in the workspace.
+    pub fn paste(&self, hint: &str) -> Ran {
+        Self::plain(hints::run(hint, &self.root, &Self::env(&self.command("jj", &[]))))
+    }
+
+    fn env(command: &Command) -> Vec<(OsString, OsString)> {
+        command.get_envs().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))).collect()
+    }
+
+    fn plain(Output { status, stdout, stderr }: Output) -> Ran {
         let text = |bytes: Vec<u8>| {
             let text = String::from_utf8_lossy(&bytes).into_owned();
             let words = text.split_inclusive(|c: char| !c.is_ascii_alphanumeric());
@@ -142,13 +156,13 @@ impl World {
     }
 
     /// Prepares the guest, which must succeed.
-    fn prepare(&self) {
+    pub fn prepare(&self) {
         let ran = self.banger(&["prepare", VM]);
         assert_eq!(ran.code, Some(0), "{ran:?}");
     }
 
     /// Pulls since the prepared head, with these arguments too.
-    fn pull(&self, args: &[&str]) -> Ran {
+    pub fn pull(&self, args: &[&str]) -> Ran {
         self.banger(&[&["pull", VM, "--base-commit", "HEAD@prepare"], args].concat())
     }
 }
@@ -382,7 +396,7 @@ const RESOLVE: &str = "hint: jj resolve -r @\n";
 const MARKERS: &str = "  conflict markers in the files show both versions\n";
 
 /// Makes both sides change the same line of `a`, and the guest `b` too.
-fn with_conflict(world: &World) {
+pub fn with_conflict(world: &World) {
     world.prepare();
     world.write("a", lines("a").replace("a 5\n", "mine\n"));
     world.guest.write("a", lines("a").replace("a 5\n", "theirs\n"));

@@ -6,6 +6,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use tempfile::TempDir;
+
 use super::{is_root, tools};
 
 /// What git is asked for in hints and only looks: these are run for real, wherever a hint proposes them.
@@ -17,7 +19,7 @@ pub fn hints(stderr: &str) -> Vec<&str> {
 }
 
 /// Checks each hint in what a run wrote to stderr: a shell reads it, its program is there, the program's command line
-/// takes it; and what only looks is run. `dir` and `env` are those of the run.
+/// takes it; what only looks is run, and what would change something is run on a copy, or as a dry run. `dir` and `env` are those of the run.
 pub fn check(stderr: &str, dir: &Path, env: &[(OsString, OsString)]) {
     for hint in hints(stderr) {
         let words = words(hint, dir);
@@ -27,6 +29,8 @@ pub fn check(stderr: &str, dir: &Path, env: &[(OsString, OsString)]) {
         assert_eq!(blanks, [&""; 0], "a blank to fill in: {hint}");
         match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
             ["git" | "jj", "banger", ..] => assert_taken(hint, &words[2..], dir, env),
+            ["git", ..] if words.iter().any(|word| word == "config") => assert_sets(hint, &words, dir, env),
+            ["ssh-copy-id", ..] => assert_copies(hint, dir, env),
             ["git", ..] if words.iter().any(|word| LOOKS.contains(&word.as_str())) => {
                 let Output { status, stderr, .. } = run(hint, dir, env);
                 // What 'git fsck' finds is its exit status.
@@ -58,6 +62,55 @@ pub fn run(hint: &str, dir: &Path, env: &[(OsString, OsString)]) -> Output {
     let path =
         env.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.to_str().unwrap()).unwrap_or_default();
     command.env("PATH", format!("{path}:{}", folder.display())).output().unwrap()
+}
+
+/// Fails unless git finds the repository that the words before 'config' name, and takes the words after it; what they set
+/// is set in a copy of its configuration.
+fn assert_sets(hint: &str, words: &[String], dir: &Path, env: &[(OsString, OsString)]) {
+    let at = words.iter().position(|word| word == "config").unwrap();
+    let (git, set) = (&words[..at], &words[at + 1..]);
+    let quoted = |words: &[String]| words.iter().map(|word| format!("'{word}' ")).collect::<String>();
+    let ran = |command: &str| {
+        let Output { status, stdout, stderr } = run(command, dir, env);
+        assert!(status.success(), "{hint}: {command}: {}", String::from_utf8_lossy(&stderr));
+        String::from_utf8(stdout).unwrap().trim_end().to_owned()
+    };
+    let found = ran(&format!("{}rev-parse --path-format=absolute --git-path config", quoted(git)));
+    let copy = TempDir::new().unwrap();
+    let file = copy.path().join("config");
+    fs::copy(&found, &file).unwrap_or_else(|error| panic!("{hint}: {found}: {error}"));
+    let owner = fs::metadata(dir).unwrap();
+    for path in [copy.path(), &file] {
+        std::os::unix::fs::chown(path, Some(owner.uid()), Some(owner.gid())).unwrap();
+    }
+    let config = format!("git config --file '{}' ", file.display());
+    ran(&format!("{config}{}", quoted(set)));
+    // A key and a value are what every such hint has.
+    let [key, value] = set else { panic!("neither a key nor a value: {hint}") };
+    assert_eq!(ran(&format!("{config}--get '{key}'")), *value, "{hint}");
+}
+
+/// Fails unless ssh-copy-id takes its command line: it is run dry, with a key of its own, which it does not try.
+fn assert_copies(hint: &str, dir: &Path, env: &[(OsString, OsString)]) {
+    let home = TempDir::new().unwrap();
+    let ssh = home.path().join(".ssh");
+    fs::create_dir(&ssh).unwrap();
+    fs::write(
+        ssh.join("id.pub"),
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKg90G9+Hnxt2W0oxYv2afKWaw4GT6ALRK4wXAym6lwD x\n",
+    )
+    .unwrap();
+    let owner = fs::metadata(dir).unwrap();
+    for path in [home.path(), &ssh] {
+        std::os::unix::fs::chown(path, Some(owner.uid()), Some(owner.gid())).unwrap();
+    }
+    let dry = format!("ssh-copy-id -n -f -i '{}' ", ssh.join("id.pub").display());
+    let mut env = env.to_vec();
+    env.retain(|(name, _)| name != "HOME");
+    env.push(("HOME".into(), home.path().into()));
+    let Output { status, stdout, stderr } = run(&hint.replacen("ssh-copy-id ", &dry, 1), dir, &env);
+    let said = [stdout, stderr].map(|said| String::from_utf8_lossy(&said).into_owned()).concat();
+    assert!(status.success() && said.contains("AAAAC3NzaC1lZDI1NTE5AAAAIKg90G9"), "{hint}: {said}");
 }
 
 /// Returns the words of a hint, as a shell splits them. None of it is run, and what it would write to is left alone.

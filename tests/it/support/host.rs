@@ -138,7 +138,9 @@ impl Host {
     /// Runs git-banger, which must succeed; returns its stdout as it is.
     pub fn stdout<A: AsRef<OsStr> + std::fmt::Debug>(&self, args: &[A]) -> Vec<u8> {
         let output = self.banger(args).output().unwrap();
-        assert!(output.status.success(), "git banger {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "git banger {args:?}: {said}");
+        super::hints::check(&said, &self.repo(), &self.env_list());
         output.stdout
     }
 
@@ -180,10 +182,18 @@ impl Host {
             let text = |bytes| self.plain(&String::from_utf8_lossy(bytes));
             Ran { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
         };
-        between();
         let said = String::from_utf8_lossy(&output.stderr);
+        super::hints::check(&said, &self.repo(), &self.env_list());
+        between();
         let run = |hint| ended(&super::hints::run(hint, &self.repo(), &self.env_list()));
         (ended(&output), super::hints::hints(&said).into_iter().map(run).collect())
+    }
+
+    /// Runs a hint, as a user does who pastes it in the repository.
+    pub fn paste(&self, hint: &str) -> Ran {
+        let output = super::hints::run(hint, &self.repo(), &self.env_list());
+        let text = |bytes| self.plain(&String::from_utf8_lossy(bytes));
+        Ran { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
     }
 
     fn env_list(&self) -> Vec<(OsString, OsString)> {
