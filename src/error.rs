@@ -144,6 +144,7 @@ pub struct Error(Box<Parts>);
 struct Parts {
     kind: Kind,
     vm: Option<String>,
+    session: Option<String>,
     message: String,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
     details: Vec<String>,
@@ -155,7 +156,16 @@ impl Error {
     /// Makes an error; `message` is one line, lower case, without a full stop, its subject quoted.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
         let (details, faults, hints) = (Vec::new(), Vec::new(), Vec::new());
-        Error(Box::new(Parts { kind, vm: None, message: message.into(), source: None, details, faults, hints }))
+        Error(Box::new(Parts {
+            kind,
+            vm: None,
+            session: None,
+            message: message.into(),
+            source: None,
+            details,
+            faults,
+            hints,
+        }))
     }
 
     /// Makes an error of [`Kind::Refused`]: nothing was changed.
@@ -225,6 +235,12 @@ impl Error {
         self
     }
 
+    /// Names the session that it is about, which hints go by.
+    pub fn with_session(mut self, session: impl Into<String>) -> Self {
+        self.0.session = Some(session.into());
+        self
+    }
+
     /// Adds a line that explains: what was offered, what it shows, why it may be.
     pub fn detail(mut self, detail: impl Into<String>) -> Self {
         self.0.details.push(detail.into());
@@ -264,6 +280,11 @@ impl Error {
     /// Returns the vm that it is about.
     pub fn vm(&self) -> Option<&str> {
         self.0.vm.as_deref()
+    }
+
+    /// Returns the session that it is about.
+    pub fn session(&self) -> Option<&str> {
+        self.0.session.as_deref()
     }
 
     /// Returns the details, in the order in which they were added.

@@ -20,7 +20,7 @@ mod vm;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    interrupt::watch();
+    interrupt::watch(ui::Ui::insisted);
     let words: Vec<_> = std::env::args_os().skip(1).collect();
     match cli::parse(&words) {
         Ok(cli) => commands::run(cli, words),

@@ -25,16 +25,31 @@ impl Oid {
     }
 }
 
-impl FromStr for Oid {
-    type Err = Error;
+/// Text that is no object id.
+#[derive(Debug)]
+pub struct NotAnOid(String);
 
-    fn from_str(text: &str) -> Result<Self> {
+impl fmt::Display for NotAnOid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "not an object id: {}", text::path(self.0.as_bytes()))
+    }
+}
+
+impl std::error::Error for NotAnOid {}
+
+/// Where the text is not a guest's, something here has failed.
+impl From<NotAnOid> for Error {
+    fn from(text: NotAnOid) -> Self {
+        Error::failed(text.to_string())
+    }
+}
+
+impl FromStr for Oid {
+    type Err = NotAnOid;
+
+    fn from_str(text: &str) -> Result<Self, NotAnOid> {
         let digits = text.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
-        if digits && matches!(text.len(), 40 | 64) {
-            Ok(Oid(text.to_owned()))
-        } else {
-            Err(Error::unverified(format!("not an object id: {}", text::path(text.as_bytes()))))
-        }
+        if digits && matches!(text.len(), 40 | 64) { Ok(Oid(text.to_owned())) } else { Err(NotAnOid(text.to_owned())) }
     }
 }
 
@@ -122,7 +137,8 @@ impl Change {
             let mut word = || words.next().ok_or_else(bad);
             let old_mode = u32::from_str_radix(word()?, 8).map_err(|_| bad())?;
             let new_mode = u32::from_str_radix(word()?, 8).map_err(|_| bad())?;
-            let (old, new) = (word()?.parse()?, word()?.parse()?);
+            let mut oid = || word()?.parse::<Oid>().map_err(|_| bad());
+            let (old, new) = (oid()?, oid()?);
             let status = word()?.chars().next().ok_or_else(bad)?;
             let mut path = fields.next().filter(|path| !path.is_empty()).ok_or_else(bad)?.to_vec();
             let mut from = None;

@@ -66,7 +66,7 @@ pub fn path(bytes: &[u8]) -> String {
 /// Returns an argument as a shell takes it, made harmless: quoted only where it must be.
 pub fn shell_word(arg: impl AsRef<OsStr>) -> String {
     let text = sanitise(arg.as_ref().as_encoded_bytes(), Keep::Nothing);
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:@,+%^{}".contains(c);
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:@,+%".contains(c);
     if !text.is_empty() && text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 

@@ -6,19 +6,18 @@
 #![expect(clippy::disallowed_methods, reason = "the one place that writes to the terminal")]
 
 use std::io::{self, IsTerminal, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
+use rustix::event::PollFlags;
 use rustix::termios;
 
 use crate::error::{Context, Error, Result, Suggestion};
-use crate::interrupt;
+use crate::interrupt::{self, Reader};
 use crate::reporter::Progress;
 use crate::text::{self, Keep, sanitise};
 
@@ -43,12 +42,17 @@ pub struct Ui {
     verbosity: u8,
     color: ColorChoice,
     screen: Arc<progress::Screen>,
+    /// Something on stdout was cut short.
+    cut: Arc<AtomicBool>,
+    /// Nobody reads stderr.
+    deaf: Arc<AtomicBool>,
 }
 
 impl Ui {
     /// Makes one; `quiet` leaves out status lines and hints, a `verbosity` of 1 shows calls, and of 2 the whole of them.
     pub fn new(quiet: bool, verbosity: u8, color: Color) -> Ui {
-        Ui { quiet, verbosity, color: ColorChoice::Auto, screen: Arc::default() }.with_color(color)
+        let (screen, cut, deaf) = Default::default();
+        Ui { quiet, verbosity, color: ColorChoice::Auto, screen, cut, deaf }.with_color(color)
     }
 
     /// Returns the same with messages coloured as this says.
@@ -62,14 +66,23 @@ impl Ui {
     }
 
     fn line(&self, label: &str, style: Style, text: &str) {
-        let mut stderr = AutoStream::new(io::stderr().lock(), self.color);
-        self.screen.erase();
-        // A closed stderr must not turn a finished command into a failure.
-        let _ = if label.is_empty() {
-            writeln!(stderr, "{style}{text}{style:#}")
-        } else {
-            writeln!(stderr, "{style}{label}:{style:#} {text}")
+        let stderr = io::stderr().lock();
+        let color = match self.color {
+            ColorChoice::Auto => AutoStream::choice(&stderr),
+            choice => choice,
         };
+        let style = if color == ColorChoice::Never { Style::new() } else { style };
+        let line = match label {
+            "" => format!("{style}{text}{style:#}\n"),
+            label => format!("{style}{label}:{style:#} {text}\n"),
+        };
+        self.screen.erase();
+        // A stderr that is closed, or that nobody reads, must not turn a finished command into a failure.
+        if !interrupt::pending() {
+            drop(interrupt::write(stderr.as_fd(), line.as_bytes()));
+        } else if !self.deaf.load(Ordering::Relaxed) && !interrupt::write_last(stderr.as_fd(), line.as_bytes()) {
+            self.deaf.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Writes one line of chatter to stderr; not with `--quiet`.
@@ -153,10 +166,13 @@ impl Ui {
             // A character may be cut at the end of what was read.
             let whole = if terminal && read > 0 { text::whole_characters(ready) } else { ready.len() };
             let wrote = if terminal {
-                write_to(stdout.as_fd(), sanitise(&ready[..whole], Keep::Lines).as_bytes())
+                interrupt::write(stdout.as_fd(), sanitise(&ready[..whole], Keep::Lines).as_bytes())
             } else {
-                write_to(stdout.as_fd(), &ready[..whole])
+                interrupt::write(stdout.as_fd(), &ready[..whole])
             };
+            if wrote.is_err() {
+                self.cut.store(true, Ordering::Relaxed);
+            }
             // The reader has what it wanted (`| head`); git ends quietly there too.
             if !wrote.context(|| "cannot write to stdout".to_owned())? || read == 0 {
                 return Ok(());
@@ -165,6 +181,20 @@ impl Ui {
             buffer.copy_within(whole..all, 0);
             held = all - whole;
         }
+    }
+
+    /// Writes text to stdout although the user may have interrupted, unless something before it was cut short there.
+    pub fn last_word(&self, text: &str) {
+        if !self.cut.load(Ordering::Relaxed) {
+            interrupt::write_last(io::stdout().as_fd(), text.as_bytes());
+        }
+    }
+
+    /// Says, when a second signal ends the process at once, that it does.
+    pub fn insisted() {
+        // Not through the locks of this module, which somebody may hold.
+        let stderr = rustix::stdio::stderr();
+        interrupt::write_last(stderr, b"error: interrupted\n");
     }
 
     /// Writes a part of a stream at once, as it is or made harmless as [`Ui::data_stream`] does; false when nobody reads it
@@ -178,14 +208,25 @@ impl Ui {
             To::Stdout => (out.as_fd(), out.is_terminal()),
             To::Stderr => (err.as_fd(), err.is_terminal()),
         };
-        let wrote = if terminal { write_to(fd, sanitise(bytes, Keep::Lines).as_bytes()) } else { write_to(fd, bytes) };
+        let wrote = if terminal {
+            interrupt::write(fd, sanitise(bytes, Keep::Lines).as_bytes())
+        } else {
+            interrupt::write(fd, bytes)
+        };
         wrote.context(|| "cannot write what the guest sends".to_owned())
     }
 
     /// Prints what clap has to say: help and version on stdout, a wrong command line on stderr; returns the exit code.
     pub fn answer(answer: &clap::Error) -> ExitCode {
-        // A closed stdout or stderr must not turn into a panic.
-        let _ = answer.print();
+        if answer.use_stderr() {
+            // How to pass an option that does not exist as a value helps nobody.
+            let text = answer.render().ansi().to_string();
+            let text = text.split_inclusive('\n').filter(|line| !line.contains("to pass '")).collect::<String>();
+            let _ = anstream::stderr().write_all(text.as_bytes());
+        } else {
+            // A closed stdout must not turn into a panic.
+            let _ = answer.print();
+        }
         u8::try_from(answer.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
     }
 
@@ -214,8 +255,8 @@ impl Ui {
     }
 
     /// Returns stdin, to be read until the user interrupts.
-    pub fn input(&self) -> Input {
-        Input(io::stdin())
+    pub fn input(&self) -> Reader<io::Stdin> {
+        Reader(io::stdin())
     }
 }
 
@@ -228,57 +269,10 @@ pub enum To {
     Stderr,
 }
 
-/// stdin; a read of it ends when the user interrupts, with [`Error::interrupted`] in its error.
-pub struct Input(io::Stdin);
-
-impl Read for Input {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        wait_for(self.0.as_fd(), PollFlags::IN).map_err(io::Error::other)?;
-        let read = rustix::io::read(&self.0, buffer)?;
-        // The end of input may be a part of the same goodbye, as when a terminal goes.
-        interrupt::check().map_err(io::Error::other)?;
-        Ok(read)
-    }
-}
-
-/// Waits until a file can be read or written; a plain read or write would sit through an interrupt.
-fn wait_for(fd: BorrowedFd<'_>, what: PollFlags) -> Result<()> {
-    const GLANCE: Duration = interrupt::GLANCE;
-    let glance = Timespec { tv_sec: 0, tv_nsec: GLANCE.subsec_nanos().into() };
-    loop {
-        interrupt::check()?;
-        match poll(&mut [PollFd::from_borrowed_fd(fd, what)], Some(&glance)) {
-            Ok(0) | Err(Errno::INTR) => {}
-            _ => return Ok(()),
-        }
-    }
-}
-
-/// Writes bytes, and looks for an interrupt while a pipe or a terminal is full; false when nobody reads it any more.
-fn write_to(fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<bool> {
-    // So much fits into a pipe that can be written to at all (PIPE_BUF).
-    const PIECE: usize = 4096;
-    let plain = rustix::fs::fstat(fd).is_ok_and(|stat| rustix::fs::FileType::from_raw_mode(stat.st_mode).is_file());
-    let mut rest = bytes;
-    while !rest.is_empty() {
-        if !plain {
-            wait_for(fd, PollFlags::OUT).map_err(io::Error::other)?;
-        }
-        let piece = if plain { rest } else { &rest[..rest.len().min(PIECE)] };
-        match rustix::io::write(fd, piece) {
-            Ok(written) => rest = &rest[written..],
-            Err(Errno::INTR | Errno::AGAIN) => {}
-            Err(Errno::PIPE) => return Ok(false),
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(true)
-}
-
 /// Reads a line; ends when the user interrupts.
 fn line_from(tty: &std::fs::File) -> Result<String> {
     // A terminal hands out whole lines.
-    wait_for(tty.as_fd(), PollFlags::IN)?;
+    interrupt::wait_for(tty.as_fd(), PollFlags::IN)?;
     let mut line = String::new();
     io::BufRead::read_line(&mut io::BufReader::new(tty), &mut line)
         .context(|| "cannot read from the terminal".to_owned())?;

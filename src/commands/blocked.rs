@@ -12,7 +12,7 @@ pub fn error(blocked: Blocked, app: &App, repo: &Repo, args: &Pull) -> Error {
     let (since, obstacles) = match blocked {
         Blocked::Failed(error) => return error,
         Blocked::NoRoom { missing } => {
-            return Error::refused(format!("the disk is full: {missing} bytes more are needed; nothing was changed"))
+            return Error::failed(format!("the disk is full: {missing} bytes more are needed; nothing was changed"))
                 .with_vm(vm);
         }
         Blocked::Paths { since, obstacles } => (since, obstacles),

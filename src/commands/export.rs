@@ -2,7 +2,8 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Seek, Write};
+use std::io::{self, BufRead, BufReader, Read, Seek, Write};
+use std::os::fd::AsFd;
 use std::path::Path;
 
 use serde::Serialize;
@@ -15,6 +16,7 @@ use crate::cli::{Export, Format};
 use crate::error::{Context, Error, Result};
 use crate::guest::Payload;
 use crate::host::{Repo, patched};
+use crate::interrupt;
 use crate::snapshot::Snapshot;
 use crate::text::{self, Keep, count, sanitise};
 use crate::trust::{deceived, refuse_reserved};
@@ -151,8 +153,14 @@ fn warn_of_commits(app: &App, base: &Base, snapshot: &Snapshot) {
 fn write_whole(from: &mut File, path: &Path) -> Result<()> {
     let context = || format!("cannot write '{}'", path.display());
     if path.symlink_metadata().is_ok_and(|metadata| !metadata.is_file()) {
-        let mut to = File::create(path).context(context)?;
-        return io::copy(from, &mut to).map(drop).context(context);
+        let to = interrupt::open_for_writing(path).context(context)?;
+        let mut piece = vec![0; 64 * 1024];
+        loop {
+            let length = from.read(&mut piece).context(context)?;
+            if length == 0 || !interrupt::write(to.as_fd(), &piece[..length]).context(context)? {
+                return Ok(());
+            }
+        }
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if !folder.is_dir() {

@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use crate::cli::Global;
-use crate::error::{Hint, Next, Suggestion};
+use crate::error::{Error, Hint, Next, Suggestion};
 use crate::text::shell_word;
 
 /// The command line of this run.
@@ -37,8 +37,15 @@ impl Line {
         line
     }
 
+    /// Returns the line of a command that works where 'jj -R' says.
+    pub fn chosen(self, dir: &Path) -> Line {
+        let mut line = self.in_directory(dir);
+        line.words.splice(0..0, ["-C".into(), dir.into()]);
+        line
+    }
+
     /// Returns the line for commands that work in another directory than the current one.
-    pub fn in_directory(mut self, dir: &Path) -> Line {
+    fn in_directory(mut self, dir: &Path) -> Line {
         self.global.extend(["-C".into(), dir.into()]);
         self.git.extend(["-C".into(), dir.into()]);
         self.jj.extend(["-R".into(), dir.into()]);
@@ -58,7 +65,7 @@ impl Line {
     }
 
     /// Returns a command of jj's on the workspace.
-    fn jj(&self, words: &[&str]) -> String {
+    pub fn jj(&self, words: &[&str]) -> String {
         self.jj.iter().map(shell_word).chain(words.iter().map(shell_word)).collect::<Vec<_>>().join(" ")
     }
 
@@ -68,6 +75,13 @@ impl Line {
         let end = line.words.iter().position(|word| word == "--").unwrap_or(line.words.len());
         let rest = line.words.split_off(end);
         line.words.retain(|word| word != "-n" && word != "--dry-run");
+        for word in &mut line.words {
+            // Among others, as in '-qn'.
+            let text = word.to_string_lossy();
+            if let Some(letters) = text.strip_prefix('-').filter(|rest| rest.bytes().all(|b| b.is_ascii_lowercase())) {
+                *word = format!("-{}", letters.replace('n', "")).into();
+            }
+        }
         line.words.extend(rest);
         line
     }
@@ -92,18 +106,13 @@ impl Line {
         self.joined(words.iter().chain(rest))
     }
 
-    /// Returns the command that was typed, with one word in place of another where that comes first.
-    fn replacing(&self, word: &str, other: &str) -> String {
-        let (other, first) = (OsString::from(other), self.words.iter().position(|given| given == word));
-        self.joined(self.words.iter().enumerate().map(|(at, given)| if Some(at) == first { &other } else { given }))
-    }
-
     fn joined<'a>(&self, words: impl Iterator<Item = &'a OsString>) -> String {
         words.fold(self.program.to_owned(), |line, word| line + " " + &shell_word(word))
     }
 
-    /// Returns a next step as a command; `None` where it needs a vm and there is none.
-    pub fn spell(&self, hint: &Hint, vm: Option<&str>) -> Option<Suggestion> {
+    /// Returns a next step of an error as a command; `None` where it needs a vm or a session and there is none.
+    pub fn spell(&self, hint: &Hint, error: &Error) -> Option<Suggestion> {
+        let vm = error.vm();
         let step = |command, purpose: &str| Some(Suggestion { command, purpose: purpose.to_owned() });
         let next = match hint {
             Hint::Next(next) => next,
@@ -115,7 +124,7 @@ impl Line {
             Next::BaseHead => step(self.with("--base-commit", Some("HEAD")), "takes what is not committed there"),
             Next::SkipUnreadable => step(self.with("--ignore-unreadable", None), "goes on without them"),
             Next::ListSessions => step(self.banger(["session", "list", vm?]), ""),
-            Next::StopSession => step(self.replacing("remove", "stop"), ""),
+            Next::StopSession => step(self.banger(["session", "stop", vm?, error.session()?]), ""),
             Next::ReplaceSession => step(self.with("--replace", None), "takes its place, and removes its logs"),
             Next::TakeOver => step(self.with("--steal", None), "takes over"),
             Next::FetchUpstream => step(self.git(["fetch"]), ""),
@@ -151,10 +160,9 @@ mod tests {
             with("session start dev s -- a --replace", "--replace", None),
             "git banger session start dev s --replace -- a --replace"
         );
-        assert_eq!(
-            line("session remove dev remove").spell(&Hint::Next(Next::StopSession), None).unwrap().command,
-            "git banger session stop dev remove"
-        );
+        let error = Error::refused("x").with_vm("dev").with_session("remove");
+        let spelled = line("session remove dev remove").spell(&Hint::Next(Next::StopSession), &error);
+        assert_eq!(spelled.unwrap().command, "git banger -F 'my config' session stop dev remove");
     }
 
     #[test]
@@ -162,6 +170,8 @@ mod tests {
         assert_eq!(line("pull dev").banger(["prepare", "dev"]), "git banger -F 'my config' prepare dev");
         let line = line("pull dev").in_directory(Path::new("/x y"));
         assert_eq!(line.git(["fsck"]), "git -C '/x y' fsck");
-        assert_eq!(line.spell(&Hint::Next(Next::Prepare), None), None);
+        assert_eq!(line.spell(&Hint::Next(Next::Prepare), &Error::refused("x")), None);
+        let chosen = self::line("pull dev -qn").chosen(Path::new("/x"));
+        assert_eq!(chosen.for_real().with("--stat", None), "git banger -C /x pull dev -q --stat");
     }
 }

@@ -51,7 +51,7 @@ impl App {
         let settings = Settings::load(flags, &early)?;
         let line = match settings.dir() {
             // The workspace that 'jj -R' named.
-            Some(dir) if !typed => voice.line.clone().in_directory(dir),
+            Some(dir) if !typed => voice.line.clone().chosen(dir),
             _ => voice.line.clone(),
         };
         let ui = voice.ui.clone().with_color(settings.color());
@@ -135,8 +135,11 @@ pub fn usage(answer: &clap::Error, words: &[OsString]) -> ExitCode {
         let message = lines.next().unwrap_or_default().trim_end_matches(':');
         let error = Error::usage(message.strip_prefix("error: ").unwrap_or(message));
         // How the command is called, and where to read on, is for people.
-        let error = lines.take_while(|line| !line.starts_with("Usage:")).fold(error, Error::detail);
-        let _ = report::json(&ui, &voice::failure(&error, &[], serde_json::Map::new()));
+        let error = lines
+            .take_while(|line| !line.starts_with("Usage:"))
+            .filter(|line| !line.contains("to pass '"))
+            .fold(error, Error::detail);
+        ui.last_word(&format!("{}\n", voice::failure(&error, &[], serde_json::Map::new())));
     }
     code
 }

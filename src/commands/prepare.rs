@@ -9,6 +9,7 @@ use crate::cli::Prepare;
 use crate::error::{Error, Result};
 use crate::guest::Shipment;
 use crate::host::{Head, Repo, config, ship};
+use crate::interrupt::Shield;
 use crate::text::{self, count};
 use crate::vm::Vm;
 
@@ -45,15 +46,23 @@ pub fn run(args: &Prepare, app: &App) -> Result<()> {
         pack,
     };
     let path = guest.prepare(shipment)?;
+    // The workspace is there: an interrupt waits until that is recorded.
+    let recording = Shield::raise();
     guest.close();
     repo.record(&vm.name, &head.commit, &freight.baseline).map_err(|error| {
         let path = text::path(path.as_bytes());
+        let error = error.with_vm(&vm.name);
         error.detail(format!("the workspace is in the guest, unrecorded: remove {path} there, then prepare again"))
     })?;
     if !vm.path_is_configured {
         let key = format!("banger.{}.path", vm.name);
-        config::set(repo.top().ok(), false, &key, &vm.path, &app.reporter())?;
+        let set = config::set(repo.top().ok(), false, &key, &vm.path, &app.reporter());
+        set.map_err(|error| {
+            let error = error.with_vm(&vm.name);
+            error.detail(format!("the workspace is shipped and recorded; only its path is not set: {key}"))
+        })?;
     }
+    drop(recording);
     told.tell(app, args, Some(&path))
 }
 

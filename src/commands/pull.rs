@@ -11,7 +11,7 @@ use super::{App, blocked, taking};
 use crate::cli::{Conflict, Pull};
 use crate::error::{Error, Fault, Kind, Next, Result};
 use crate::host::land::{self, How, Plan};
-use crate::host::{Landed, Records, Repo};
+use crate::host::{Landed, Records, Repo, Undo};
 use crate::snapshot::Snapshot;
 use crate::text::{self, count};
 use crate::vm::Vm;
@@ -47,10 +47,8 @@ pub fn run(args: &Pull, app: &App) -> Result<ExitCode> {
     let landing = app.ui().progress("landing");
     let landed = if args.dry_run { Landed::default() } else { plan.land().map_err(blocked)? };
     drop(landing);
-    told.tell(app, &landed).map_err(|error| {
-        let what = if args.dry_run { "nothing was changed" } else { "the work has landed all the same" };
-        error.detail(what)
-    })
+    let what = if landed.wrote { "the work has landed all the same" } else { "nothing was changed" };
+    told.tell(app, &landed).map_err(|error| error.detail(what))
 }
 
 /// Takes back a landing that was cut off, and says so.
@@ -82,8 +80,10 @@ struct Pulled<'a> {
     landed: bool,
     files: Vec<report::JsonChange>,
     conflicts: Vec<report::JsonPath>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unheld: Vec<report::JsonPath>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    undo: Option<&'a str>,
+    undo: Option<String>,
 }
 
 impl<'a> Told<'a> {
@@ -101,13 +101,21 @@ impl<'a> Told<'a> {
 
     fn tell(&self, app: &App, landed: &Landed) -> Result<ExitCode> {
         let conflicted = (!self.conflicts.is_empty() && !self.args.dry_run).then(|| self.conflicted());
+        let undo = landed.undo.as_ref().map(|undo| match undo {
+            Undo::Last => app.line().jj(&["undo"]),
+            Undo::Restore(operation) => app.line().jj(&["op", "restore", operation]),
+        });
+        for path in &landed.unheld {
+            app.ui().warn(&format!("{} has landed, but jj does not hold it as it landed", text::path(path)));
+        }
         if self.args.json {
             let pulled = Pulled {
                 snapshot: report::json_snapshot(&self.vm.name, self.snapshot),
                 landed: !self.args.dry_run,
                 files: report::json_changes(&self.changes),
                 conflicts: self.conflicts.iter().map(|path| report::JsonPath::new(path)).collect(),
-                undo: landed.undo.as_deref(),
+                unheld: landed.unheld.iter().map(|path| report::JsonPath::new(path)).collect(),
+                undo: undo.clone(),
             };
             if let Some(error) = &conflicted {
                 return Ok(app.voice.fail_with(error, report::object(&pulled)?));
@@ -119,10 +127,7 @@ impl<'a> Told<'a> {
             app.ui().data_stream(&mut &*report::list(&self.changes, List { status: true, nul: false }))?;
         }
         self.status(app);
-        for path in &landed.unheld {
-            app.ui().warn(&format!("{} has landed, but jj does not hold it as it landed", text::path(path)));
-        }
-        if let Some(undo) = &landed.undo {
+        if let Some(undo) = &undo {
             app.ui().status(&format!("undo: {undo}"));
         }
         Ok(conflicted.map_or(ExitCode::SUCCESS, |error| app.voice.fail(&error)))

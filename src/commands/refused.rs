@@ -22,17 +22,20 @@ fn untrusted(Untrusted { host, shows, why }: &Untrusted) -> Error {
             .detail(format!("it shows {shows}"))
             .detail(format!("known in {}:{line} is {key}", file.display()))
             .detail("the guest was rebuilt, or another machine is answering in its place")
-            .run(
-                format!("ssh-keygen -f {} -R {}", shell_word(file), shell_word(name)),
-                "forgets the old key: only if the guest was rebuilt, and its own console shows the new fingerprint",
-            ),
+            // No hint: who follows it blindly would trust whoever answers.
+            .detail(format!(
+                "if the guest was rebuilt, and its own console shows the new fingerprint: ssh-keygen -f {} -R {}",
+                shell_word(file),
+                shell_word(name)
+            )),
         Distrust::Unknown { add } => {
             let error = distrust("its host key is not known").detail(format!("it shows {shows}"));
             match add {
-                Some((file, line)) => error.run(
-                    format!("echo {} >>{}", shell_word(line), shell_word(file)),
-                    "trusts it: only if the guest's own console shows the same fingerprint",
-                ),
+                Some((file, line)) => error.detail(format!(
+                    "if the guest's own console shows the same fingerprint: echo {} >>{}",
+                    shell_word(line),
+                    shell_word(file)
+                )),
                 None => error,
             }
         }
@@ -62,7 +65,7 @@ fn denied(denied: &Denied) -> Error {
         error.detail(
             "the server counts each key offered: name the right one in ~/.ssh/config, with 'IdentitiesOnly yes'",
         )
-    } else if takes_keys {
+    } else if takes_keys && !denied.offered.is_empty() {
         let command = format!("ssh-copy-id {}", denied.destination.join(" "));
         error.run(command, "installs your key, if you can log in another way (such as a password)")
     } else {

@@ -1,6 +1,5 @@
 //! `git banger send`: a message into a session's stdin, whole or not at all.
 
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
 
 use serde::de::IgnoredAny;
@@ -11,6 +10,7 @@ use super::{App, report};
 use crate::cli::Send;
 use crate::error::{Context, Error, Kind, Result};
 use crate::guest::session::{Delivery, Message, Target};
+use crate::interrupt;
 use crate::text;
 
 /// Sends the message.
@@ -58,7 +58,7 @@ fn fill(args: &Send, app: &App, to: &mut dyn Write) -> Result<()> {
         }
         (None, Some(path)) => {
             let name = text::path(path.as_os_str().as_encoded_bytes());
-            let file = File::open(path).context(|| format!("cannot read {name}"))?;
+            let file = interrupt::open_for_reading(path).context(|| format!("cannot read {name}"))?;
             copy(args, &mut BufReader::new(file), to)
         }
         (None, None) => copy(args, &mut BufReader::new(app.ui().input()), to),

@@ -5,9 +5,8 @@ use std::process::ExitCode;
 use serde_json::{Map, Value, json};
 
 use super::line::Line;
-use super::report::{self, JsonPath};
+use super::report::JsonPath;
 use crate::error::{Error, Result, Suggestion};
-use crate::interrupt::Shield;
 use crate::reporter::{Notice, Progress, Question, Reporter, Step};
 use crate::text;
 use crate::ui::Ui;
@@ -31,14 +30,10 @@ impl Voice {
 
     /// Prints a failure that also has a result, which becomes one object with it in JSON; returns the exit code.
     pub fn fail_with(&self, error: &Error, result: Map<String, Value>) -> ExitCode {
-        let hints: Vec<Suggestion> =
-            error.hints().iter().filter_map(|hint| self.line.spell(hint, error.vm())).collect();
+        let hints: Vec<Suggestion> = error.hints().iter().filter_map(|hint| self.line.spell(hint, error)).collect();
         self.ui.error(error, &hints);
         if self.json {
-            // The user may be gone, but a script waits for the object.
-            let _whole = Shield::raise();
-            // A stdout that cannot be written has been told of, or is the failure itself.
-            let _ = report::json(&self.ui, &failure(error, &hints, result));
+            self.ui.last_word(&format!("{}\n", failure(error, &hints, result)));
         }
         ExitCode::from(error.kind().code())
     }

@@ -11,7 +11,8 @@ use crate::text;
 
 /// A script and the arguments that it was given so far.
 pub struct Args<'a> {
-    script: &'a Script,
+    /// What it is given to.
+    pub script: &'a Script,
     given: Vec<(&'static str, Vec<u8>)>,
     words: Vec<Vec<u8>>,
 }

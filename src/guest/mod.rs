@@ -22,6 +22,7 @@ use crate::vm::Vm;
 
 use answer::Answer;
 use args::Args;
+use script::Script;
 use stream::Stream;
 
 /// A guest that is connected.
@@ -140,7 +141,7 @@ impl Guest {
             .words(&request.pathspecs);
         let progress = self.reporter.step(Step::Receiving(&self.vm.name));
         let (running, nonce) = self.exec(&args, None)?;
-        let taken = self.answer(running, &nonce, |stream| {
+        let taken = self.answer(args.script, running, &nonce, |stream| {
             let mut snapshot = announced(&stream.answer()?)?;
             snapshot.notes = notes(&stream.list()?)?;
             snapshot.changed = Change::parse_all(&stream.list()?)?;
@@ -214,7 +215,7 @@ impl Guest {
     /// Runs a script whose whole answer is a header.
     fn ask(&self, args: &Args<'_>, payload: Option<Box<dyn Read + Send>>) -> Result<Answer> {
         let (running, nonce) = self.exec(args, payload)?;
-        self.answer(running, &nonce, |stream| {
+        self.answer(args.script, running, &nonce, |stream| {
             let answer = stream.answer()?;
             stream.end()?;
             Ok(answer)
@@ -224,6 +225,7 @@ impl Guest {
     /// Reads an answer to its end, and judges how the script ended: that tells more than what is missing in the stream.
     fn answer<T>(
         &self,
+        script: &Script,
         running: Running,
         nonce: &str,
         read: impl FnOnce(&mut Stream<Running>) -> Result<T>,
@@ -244,14 +246,14 @@ impl Guest {
                 return Err(error);
             }
             let exit = running.finish()?;
-            return Err(if exit.status == 0 { error } else { self.verdict(&exit) });
+            return Err(if exit.status == 0 { error } else { self.verdict(script, &exit) });
         }
         let exit = running.finish()?;
-        if exit.status == 0 { answer } else { Err(self.verdict(&exit)) }
+        if exit.status == 0 { answer } else { Err(self.verdict(script, &exit)) }
     }
 
-    fn verdict(&self, exit: &ssh::Exit) -> Error {
-        verdict::verdict(&self.vm.name, exit.status, &exit.stderr)
+    fn verdict(&self, script: &Script, exit: &ssh::Exit) -> Error {
+        verdict::verdict(script, &self.vm.name, exit.status, &exit.stderr)
     }
 }
 

@@ -82,7 +82,7 @@ take_place() {
 		/*) ;;
 		*) gb_path=$PWD/${gb_path#./} ;;
 		esac
-		mkdir -p -- "${gb_path%/*}/" || die 83 "cannot make the directory of '$workspace'"
+		mkdir -p -- "${gb_path%/*}/" || die 87 "cannot make the directory of '$workspace'"
 		# Before it is made: a cut may come at any moment.
 		made=$gb_path gb_undo=leave_place
 		mkdir -- "$gb_path" || {
@@ -92,7 +92,7 @@ take_place() {
 	fi
 	cd -- "$gb_path" 2>/dev/null || die 87 "'$workspace' is in the way: it is not a directory, or cannot be entered"
 	test -n "$made" || is_empty || die 87 "'$workspace' is not empty"
-	test -w . || die 83 "cannot write to '$workspace'"
+	test -w . || die 87 "cannot write to '$workspace'"
 	top=$(pwd) gb_undo=leave_place
 }
 

@@ -75,6 +75,12 @@ pub const SESSION_REMOVE: Script = session!("remove", ["name"], false);
 pub const SEND: Script = session!("send", ["name", "fifo_path", "length", "sum", "timeout", "eof", "key"], false);
 
 impl Script {
+    /// Tells whether it ends with an exit code by itself: any other is one that something else in the guest chose.
+    pub fn ends_with(&self, code: u32) -> bool {
+        let ends = ["die", "failed", "gb_end"].map(|word| format!("{word} {code}"));
+        self.parts.iter().any(|part| ends.iter().any(|end| part.contains(end)))
+    }
+
     /// Returns the lines that are sent.
     pub fn lines(&self) -> Vec<u8> {
         lines(self.parts)

@@ -162,8 +162,9 @@ impl Guest {
     /// # Errors
     /// When the one is not there, or the connection is lost.
     pub fn sessions(&self, name: Option<&str>) -> Result<(Vec<Listed>, u64)> {
-        let (running, nonce) = self.exec(&script::SESSION_LIST.args().set("name", name.unwrap_or_default()), None)?;
-        self.answer(running, &nonce, |stream| {
+        let args = script::SESSION_LIST.args().set("name", name.unwrap_or_default());
+        let (running, nonce) = self.exec(&args, None)?;
+        self.answer(args.script, running, &nonce, |stream| {
             let now = stream.answer()?.number("now")?;
             let listed = listed(&stream.list()?)?;
             stream.end()?;
@@ -226,6 +227,6 @@ impl Guest {
             return read;
         }
         let exit = running.finish()?;
-        if exit.status == 0 { read } else { Err(self.verdict(&exit)) }
+        if exit.status == 0 { read } else { Err(self.verdict(args.script, &exit)) }
     }
 }

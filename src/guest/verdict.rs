@@ -2,6 +2,7 @@
 //!
 //! [`VERDICTS`] is the one table: the comment in prelude.sh is made from it, and a test holds every `die` to it.
 
+use super::script::Script;
 use crate::error::Kind::{Incapable, Refused, Unconfirmed, Unreachable};
 use crate::error::{Error, Kind, Next};
 
@@ -24,6 +25,7 @@ pub struct Verdict {
 
 /// Every exit code that a script of ours ends with by itself.
 pub const VERDICTS: &[Verdict] = &[
+    of(78, "the log is shorter", Refused, "has less output than that"),
     of(79, "no directory to start in", Incapable, "has no such directory"),
     of(80, "the session cannot be stopped", Incapable, "cannot stop the session"),
     of(81, "no git", Incapable, "has no git").detail("install git 2.25 or later in the guest"),
@@ -79,8 +81,8 @@ impl Verdict {
 }
 
 /// Returns the error for a script that ended with a status other than 0.
-pub fn verdict(vm: &str, status: u32, stderr: &[u8]) -> Error {
-    let found = VERDICTS.iter().find(|verdict| verdict.code == status);
+pub fn verdict(script: &Script, vm: &str, status: u32, stderr: &[u8]) -> Error {
+    let found = VERDICTS.iter().find(|verdict| verdict.code == status && script.ends_with(status));
     let (kind, message) = match (found, status) {
         (Some(verdict), _) => (verdict.kind, verdict.message.to_owned()),
         // The shell's own.
@@ -106,6 +108,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::guest::script::{CHECK, EXPORT, PREPARE, SEND, SESSION_LOGS};
 
     /// Returns the text of every script, by its name.
     fn scripts() -> Vec<(String, String)> {
@@ -159,16 +162,30 @@ mod tests {
 
     #[test]
     fn what_a_script_said_stands_behind_the_guests_name_and_cannot_steer_the_terminal() {
-        let error = verdict("dev", 99, b"the repository in '\x1b[2Jw' belongs to another user\nhint: sudo\n");
+        let error = verdict(&EXPORT, "dev", 99, b"the repository in '\x1b[2Jw' belongs to another user\nhint: sudo\n");
         assert_eq!(error.to_string(), "guest 'dev' has a repository of another user there");
         let said = ["guest: the repository in '\\x1b[2Jw' belongs to another user", "guest: hint: sudo"];
         assert_eq!(error.details()[..2], said);
-        assert_eq!(verdict("dev", 97, b"").to_string(), "guest 'dev' reports that somebody else took over the session");
-        assert!(verdict("dev", 1, b"").to_string().ends_with("ended the script with status 1, and said nothing"));
-        let lacking = verdict("dev", 127, b"sh: no dd\n");
+        assert_eq!(
+            verdict(&SESSION_LOGS, "dev", 97, b"").to_string(),
+            "guest 'dev' reports that somebody else took over the session"
+        );
+        assert!(
+            verdict(&EXPORT, "dev", 1, b"").to_string().ends_with("ended the script with status 1, and said nothing")
+        );
+        let lacking = verdict(&EXPORT, "dev", 127, b"sh: no dd\n");
         assert_eq!(
             (lacking.to_string().as_str(), lacking.details()),
             ("guest 'dev' lacks a program", &["guest: sh: no dd".to_owned()][..])
         );
+    }
+
+    #[test]
+    fn a_code_that_the_script_never_ends_with_is_the_choice_of_the_guest() {
+        for (script, status) in [(&EXPORT, 93), (&SEND, 84), (&CHECK, 85), (&PREPARE, 98), (&EXPORT, 96), (&SEND, 95)] {
+            let error = verdict(script, "dev", status, b"");
+            let told = format!("guest 'dev' ended the script with status {status}, and said nothing");
+            assert_eq!((error.to_string(), error.kind(), error.hints()), (told, Incapable, &[][..]));
+        }
     }
 }

@@ -11,7 +11,7 @@ use crate::snapshot::{Change, Snapshot};
 use crate::trust::refuse_reserved;
 
 /// What git says of an object that is named and not there.
-const MISSING: &[u8] = b"did not receive expected object";
+const MISSING: [&[u8]; 2] = [b"did not receive expected object", b"unresolved delta"];
 /// One line of a bundle's header, in bytes.
 const LINE: u64 = 64 << 10;
 
@@ -43,9 +43,7 @@ pub fn intake(repo: &Repo, vm: &str, bundle: &Path, snapshot: &Snapshot) -> Resu
     if repo.commit_parts(&snapshot.commit)?.0 != [snapshot.head.clone()] {
         return Err(unproven(format!("guest '{vm}' announced another HEAD than the one its snapshot is made of")));
     }
-    let Ok(changed) = repo.diff(&snapshot.base, &snapshot.commit, true, &[]) else {
-        return Err(unproven(format!("guest '{vm}' did not send the base {}", snapshot.base.short())));
-    };
+    let changed = repo.diff(&snapshot.base, &snapshot.commit, true, &[])?;
     refuse_reserved(changed.iter().filter(|change| change.status != 'D').map(|change| change.path.as_slice()))?;
     repo.update(format!("update {} {}\n", Repo::vm_ref(vm, "snapshot"), snapshot.commit))?;
     Ok(changed)
@@ -83,7 +81,8 @@ fn proven(repo: &Repo, vm: &str, bundle: &Path, what: &str, output: Output) -> R
             .next(Next::Fetch));
     }
     let error = unproven(format!("the work of guest '{vm}' does not verify")).caused_by(output.failure(what));
-    if !output.stderr.windows(MISSING.len()).any(|said| said == MISSING) {
+    let says = |what: &[u8]| output.stderr.windows(what.len()).any(|said| said == what);
+    if !MISSING.into_iter().any(says) {
         return Err(error);
     }
     // What a guest's shallow history leaves out, no guest can send.

@@ -125,6 +125,8 @@ fn lock(folder: &Path) -> Result<File> {
     rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
         Error::refused("another landing is under way in this working tree").detail("wait for it, then try again")
     })?;
+    // A program that writes for us keeps it: one that outlives us is still at work.
+    rustix::io::fcntl_setfd(&lock, rustix::io::FdFlags::empty()).context(context)?;
     Ok(lock)
 }
 

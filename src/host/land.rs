@@ -167,7 +167,9 @@ impl Plan<'_> {
         interrupt::check()?;
         let _whole = Shield::raise();
         if !self.conflicts.is_empty() && self.how.conflict == Conflict::Record {
-            return Ok(self.record(self.repo.vcs.record_conflict(&self)?)?);
+            let landed = self.repo.vcs.record_conflict(&self)?;
+            let recorded = self.record(landed);
+            return Ok(recorded.map_err(|error| error.detail("jj holds the landing all the same"))?);
         }
         if self.changes.is_empty() {
             return Ok(self.record(Landed::default())?);
@@ -187,7 +189,10 @@ impl Plan<'_> {
                 Ok(landed)
             }
             Err(error) => {
-                let aside = journal.take_back()?;
+                let aside = journal.take_back().map_err(|worse| {
+                    let worse = worse.detail(format!("the landing was being taken back, for it had failed: {error}"));
+                    worse.detail("some files may be as they were to be; the next pull takes that back")
+                })?;
                 let error = aside.iter().fold(error, |error, aside| {
                     let path = text::path(&aside.path);
                     error.detail(format!("what was at {path} meanwhile is now '{}'", aside.kept.display()))

@@ -38,7 +38,7 @@ pub use jj::root as jj_root;
 pub use obstacles::Why;
 pub use refs::Records;
 use vcs::Vcs;
-pub use vcs::{Landed, Ours};
+pub use vcs::{Landed, Ours, Undo};
 use workspace::Workspace;
 use worktree::WorkTree;
 
@@ -85,6 +85,9 @@ impl Repo {
             call = call.dir(dir);
         }
         let place = call.run()?;
+        if place.code.is_none() {
+            return Err(place.failure("git rev-parse"));
+        }
         if place.code != Some(0) && place.stdout.is_empty() {
             // git says best why: there is no repository, or it belongs to somebody else.
             let (why, rest) = place.said();

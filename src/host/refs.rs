@@ -156,7 +156,7 @@ impl Repo {
         let (head, message) = text.split_once("\n\n").unwrap_or((&text, ""));
         // What looks like a parent further down is none.
         let parents = head.lines().skip(1).map_while(|line| line.strip_prefix("parent "));
-        Ok((parents.map(str::parse).collect::<Result<_>>()?, message.to_owned()))
+        Ok((parents.map(str::parse).collect::<Result<_, _>>()?, message.to_owned()))
     }
 }
 

@@ -51,7 +51,7 @@ fn history(repo: &Repo, head: &Head, depth: Option<u32>) -> Result<(u64, Vec<Oid
     // Where the host's own history ends, the guest's does.
     let path = repo.git.call(["rev-parse", "--path-format=absolute", "--git-path", "shallow"]).stdout()?;
     let shallow = std::fs::read_to_string(super::as_path(path.trim_ascii_end())).unwrap_or_default();
-    let mut ends: Vec<Oid> = shallow.lines().map(str::parse).collect::<Result<_>>()?;
+    let mut ends: Vec<Oid> = shallow.lines().map(str::parse).collect::<Result<_, _>>()?;
     let Some(depth) = depth else {
         let count = repo.git.line(["rev-list", "--count", head.commit.as_str()])?;
         return Ok((count.parse().map_err(|error| Error::bug("git counted no number").source(error))?, ends));
@@ -79,7 +79,7 @@ fn parents(repo: &Repo, commits: &[Oid]) -> Result<Vec<(Oid, Vec<Oid>)>> {
     let input: String = commits.iter().flat_map(|commit| [commit.as_str(), "\n"]).collect();
     let list = repo.git.call(["rev-list", "--no-walk=unsorted", "--parents", "--stdin"]).input(input).stdout()?;
     let line = |line: &str| {
-        let mut ids = line.split(' ').map(str::parse);
+        let mut ids = line.split(' ').map(|id| id.parse::<Oid>().map_err(Error::from));
         let commit = ids.next().ok_or_else(|| Error::bug("git listed no commit"))??;
         Ok((commit, ids.collect::<Result<_>>()?))
     };

@@ -24,11 +24,22 @@ pub struct Ours {
     pub(super) operation: String,
 }
 
+/// What takes a landing back in jj.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Undo {
+    /// To undo the last operation.
+    Last,
+    /// To go back to an operation.
+    Restore(String),
+}
+
 /// What is known of a landing once it is whole.
 #[derive(Debug, Default)]
 pub struct Landed {
-    /// The command of the user's own tool that takes it back.
-    pub undo: Option<String>,
+    /// Something was written.
+    pub wrote: bool,
+    /// What takes it back in jj.
+    pub undo: Option<Undo>,
     /// Paths that jj does not hold as they landed.
     pub unheld: Vec<Vec<u8>>,
     /// jj's commit that holds it, for [`Vcs::holds`].

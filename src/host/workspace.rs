@@ -11,7 +11,7 @@ use super::git::{self, Git};
 use super::jj::{self, Jj};
 use super::land::Plan;
 use super::obstacles::{Obstacle, Why};
-use super::vcs::{Landed, Ours, Vcs};
+use super::vcs::{Landed, Ours, Undo, Vcs};
 use super::{Head, Repo, merge};
 use crate::error::{Context, Error, Next, Result};
 use crate::reporter::Reporter;
@@ -183,10 +183,13 @@ impl Vcs for Workspace {
         plan.repo.update(format!("create {bookmark} {work}\n"))?;
         let recorded = self.take_in(plan, &name, &base);
         if recorded.is_err() {
-            let _ = self.jj.run(self.jj.labelled(&plan.why(), ["op", "restore", &plan.ours.operation]));
+            let restored = self.jj.run(self.jj.labelled(&plan.why(), ["op", "restore", &plan.ours.operation]));
             let _ = plan.repo.update(format!("delete {bookmark}\n"));
+            return recorded.and(Ok(Landed::default())).map_err(|error| match restored {
+                Ok(()) => error.detail("everything is as it was before"),
+                Err(_) => error.detail(format!("jj is half-way: operation {} is the one before", plan.ours.operation)),
+            });
         }
-        recorded?;
         self.landed(plan, Vec::new())
     }
 }
@@ -227,11 +230,11 @@ impl Workspace {
     fn landed(&self, plan: &Plan<'_>, unheld: Vec<Vec<u8>>) -> Result<Landed> {
         let before = &plan.ours.operation;
         let undo = match self.jj.operations()? {
-            [_, previous] if previous == *before => "jj undo".to_owned(),
-            _ => format!("jj op restore {}", &before[..12]),
+            [_, previous] if previous == *before => Undo::Last,
+            _ => Undo::Restore(before[..12].to_owned()),
         };
         let (working_copy, _) = self.jj.working_copy()?;
-        Ok(Landed { undo: Some(undo), unheld, mark: Some(working_copy.id) })
+        Ok(Landed { wrote: true, undo: Some(undo), unheld, mark: Some(working_copy.id) })
     }
 }
 

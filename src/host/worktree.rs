@@ -120,7 +120,7 @@ impl Vcs for WorkTree {
     }
 
     fn finish(&self, _plan: &Plan<'_>) -> Result<Landed> {
-        Ok(Landed::default())
+        Ok(Landed { wrote: true, ..Landed::default() })
     }
 
     fn record_conflict(&self, _plan: &Plan<'_>) -> Result<Landed> {

@@ -158,7 +158,7 @@ impl Config {
         reporter: &Arc<dyn Reporter>,
     ) -> Result<Config> {
         if process::find("ssh").is_err() {
-            return Err(Error::unreachable(format!("cannot look up '{}': 'ssh' is not on PATH", to.host))
+            return Err(Error::failed(format!("cannot look up '{}': 'ssh' is not on PATH", to.host))
                 .detail("the OpenSSH client is needed on this machine: it reads ssh_config"));
         }
         // ssh takes '~' from the password file, whatever HOME says; ControlPath is the option that shows what it took.

@@ -14,7 +14,17 @@ const SINCE: [&str; 4] = ["pull", VM, "--base-commit", "HEAD@prepare"];
 
 /// Starts git-banger with a stdin that stays open and outputs that nobody reads yet, in a process group of its own.
 fn start(host: &Host, args: &[&str]) -> Child {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_git-banger"));
+    spawn(host, Command::new(env!("CARGO_BIN_EXE_git-banger")), args)
+}
+
+/// As [`start`], of a git that finds git-banger on PATH, as users type it.
+fn start_through_git(host: &Host, args: &[&str]) -> Child {
+    let mut git = Command::new("git");
+    git.arg("banger");
+    spawn(host, git, args)
+}
+
+fn spawn(host: &Host, mut command: Command, args: &[&str]) -> Child {
     command.args(args).current_dir(host.repo()).env_clear().envs(host.env());
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
@@ -96,7 +106,9 @@ fn an_output_that_nobody_reads_does_not_hold_it_up() {
     host.prepare();
     let noise: Vec<u8> = (0..200_000_u32).flat_map(|number| number.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
     guest.write("new", noise);
-    for args in [&["export", VM][..], &["export", VM, "--format=bundle"], &["export", VM, "--stat"]] {
+    for args in
+        [&["export", VM][..], &["export", VM, "--format=bundle"], &["export", VM, "--stat"], &["export", VM, "--json"]]
+    {
         if args.contains(&"--stat") {
             for number in 0..2_000 {
                 guest.write(&format!("many/{number}"), format!("{number}\n"));
@@ -166,6 +178,36 @@ fn a_landing_that_has_begun_is_ended_first() {
     }
 }
 
+/// git passes a signal on to its children when it gets one itself, and the terminal sends one to all of them.
+#[test]
+fn through_git_a_ctrl_c_comes_twice_and_counts_once() {
+    let guest = TestGuest::russh();
+    for (signal, args) in [("INT", &SINCE[..]), ("TERM", &["fetch", VM]), ("HUP", &SINCE)] {
+        let mut host = Host::new(&guest);
+        let _ = fs::remove_dir_all(guest.workspace());
+        host.write(".gitattributes", "a filter=slow\n");
+        host.commit("attributes");
+        host.prepare();
+        guest.write("a", edited("a", 1));
+        let folder = Path::new(env!("CARGO_BIN_EXE_git-banger")).parent().unwrap();
+        host.set_env("PATH", format!("{}:{}", folder.display(), host.env()["PATH"]));
+        let (started, told) = if args[0] == "pull" {
+            // git puts a git of its own before all others on PATH.
+            let started = host.path("started");
+            let smudge = format!("touch '{}'; sleep 1; cat", started.display());
+            host.git(&["config", "filter.slow.smudge", &smudge]);
+            (started, "error: interrupted\n  the work has landed all the same\n")
+        } else {
+            (slow(&mut host, "ssh", " -G "), "error: interrupted\n")
+        };
+        let child = start_through_git(&host, args);
+        wait_for(&started);
+        let (_, stderr, _) = interrupted(child, signal, true);
+        assert_eq!(stderr, told, "{signal}");
+        assert_eq!(host.read("a") == edited("a", 1), args[0] == "pull", "{signal}");
+    }
+}
+
 #[test]
 fn an_interrupt_of_several_guests_is_told_once() {
     let guest = TestGuest::russh();
@@ -190,4 +232,115 @@ fn in_json_an_interrupt_is_an_error_like_any_other() {
     assert_eq!(stderr, "error: interrupted\n");
     let object: serde_json::Value = serde_json::from_slice(&stdout).unwrap();
     assert_eq!((code, &object["error"]["kind"]), (Some(130), &"interrupted".into()));
+}
+
+#[test]
+fn a_fifo_that_nobody_opens_and_a_stderr_that_nobody_reads_do_not_hold_it_up() {
+    let guest = TestGuest::russh();
+    let host = Host::new(&guest);
+    host.prepare();
+    guest.write("a", edited("a", 1));
+    let fifo = host.path("fifo");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    for args in
+        [&["export", VM, "-q", "-o", fifo.to_str().unwrap()][..], &["send", VM, "s", "--file", fifo.to_str().unwrap()]]
+    {
+        let child = start(&host, args);
+        std::thread::sleep(Duration::from_millis(1500));
+        let (code, stderr, _) = interrupted(child, "INT", false);
+        assert_eq!((code, stderr.as_str()), (Some(130), "error: interrupted\n"), "{args:?}");
+    }
+    // A FIFO that somebody reads is written to whole.
+    let reader = Command::new("cat").arg(&fifo).stdout(Stdio::piped()).spawn().unwrap();
+    assert_eq!(host.run(&["export", VM, "-q", "-o", fifo.to_str().unwrap()]).code, Some(0));
+    let patch = reader.wait_with_output().unwrap().stdout;
+    assert!(patch == host.stdout(&["export", VM]), "{}", String::from_utf8_lossy(&patch));
+    // More notes than a pipe holds, and none of them read.
+    for number in 0..400 {
+        let git = guest.file(&format!("{}{number}/.git", "nested-".repeat(28)));
+        for folder in ["objects", "refs"] {
+            fs::create_dir_all(git.join(folder)).unwrap();
+        }
+        fs::write(git.join("HEAD"), "ref: refs/heads/main\n").unwrap();
+        fs::write(git.join("../file"), "x\n").unwrap();
+    }
+    let mut child = start(&host, &["export", VM, "--name-only"]);
+    child.stderr.as_mut().unwrap().read_exact(&mut [0; 4]).unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    let sent = Instant::now();
+    assert!(Command::new("kill").args(["-s", "INT", &child.id().to_string()]).status().unwrap().success());
+    let status = loop {
+        match child.try_wait().unwrap() {
+            Some(status) => break status,
+            None => std::thread::sleep(Duration::from_millis(10)),
+        }
+        assert!(sent.elapsed() < Duration::from_secs(8), "it waits for a reader of stderr");
+    };
+    assert_eq!(status.code(), Some(130));
+}
+
+#[test]
+fn what_outlives_a_second_signal_is_waited_for_before_it_is_taken_back() {
+    let guest = TestGuest::russh();
+    let mut host = Host::new(&guest);
+    host.prepare();
+    guest.write("a", edited("a", 1));
+    guest.write("new", "new\n");
+    let (files, started) = (host.files_but(&[]), host.path("started"));
+    let text = format!(
+        "case \" $* \" in *' -n '*) ;; *' read-tree '*' -u '*) touch '{}'; sleep 3 ;; esac\nexec \"$REAL\" \"$@\"",
+        started.display()
+    );
+    host.wrap("git", &text);
+    let child = start(&host, &SINCE);
+    wait_for(&started);
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args(["-s", "INT", &pid]).status().unwrap().success());
+    // Sooner it would be the same Ctrl-C once more.
+    std::thread::sleep(Duration::from_millis(800));
+    let (code, stderr, _) = interrupted(child, "INT", false);
+    assert_eq!((code, stderr.as_str()), (Some(130), "error: interrupted\n"));
+    // The program that writes is still at work.
+    let busy = host.run(&["pull", VM, "-n", "--base-commit", "@prepare"]);
+    assert!(busy.code == Some(1) && busy.stderr.contains("another landing is under way"), "{busy:?}");
+    let waiting = Instant::now();
+    let taken_back = loop {
+        let ran = host.run(&["pull", VM, "-n", "--base-commit", "@prepare"]);
+        if ran.code == Some(0) {
+            break ran;
+        }
+        assert!(waiting.elapsed() < Duration::from_secs(20), "{ran:?}");
+        std::thread::sleep(Duration::from_millis(100));
+    };
+    assert!(taken_back.stderr.contains("it was taken back first"), "{taken_back:?}");
+    files.assert_same(&host.files_but(&[]));
+}
+
+#[test]
+fn what_was_shipped_is_recorded_first() {
+    let guest = TestGuest::russh();
+    let mut host = Host::new(&guest);
+    let started = host.path("started");
+    let text = format!(
+        "case \" $* \" in *' update-ref '*) touch '{}'; sleep 1 ;; esac\nexec \"$REAL\" \"$@\"",
+        started.display()
+    );
+    host.wrap("git", &text);
+    let child = start(&host, &["prepare", VM, "-q"]);
+    wait_for(&started);
+    let (code, stderr, _) = interrupted(child, "INT", true);
+    assert!(matches!(code, Some(0 | 130)) && !stderr.contains("unrecorded"), "{code:?} {stderr}");
+    assert_eq!(host.git(&["for-each-ref", "--format=%(refname)", "refs/banger"]).lines().count(), 2);
+    assert_eq!(host.git(&["config", "banger.dev.path"]), "repo");
+}
+
+#[test]
+fn whoever_was_not_attached_has_left_nothing() {
+    let guest = TestGuest::russh();
+    let mut host = Host::new(&guest);
+    let started = slow(&mut host, "ssh", " -G ");
+    let child = start(&host, &["session", "attach", VM, "s"]);
+    wait_for(&started);
+    let (code, stderr, _) = interrupted(child, "INT", false);
+    assert_eq!((code, stderr.as_str()), (Some(130), "error: interrupted\n"));
 }

@@ -143,7 +143,7 @@ guest_test!(a_landing_that_was_killed_half_way_is_taken_back_by_the_next_pull, |
     let killed = host.path("killed");
     let kill = format!(
         "case \" $* \" in\n*' -n '*) ;;\n*' read-tree '*' -u '*)\n\"$REAL\" \"$@\"\n\
-         test -e {0} || {{ touch {0}; kill -9 $PPID; sleep 5; }}\nexit ;;\nesac\nexec \"$REAL\" \"$@\"",
+         test -e {0} || {{ touch {0}; kill -9 $PPID; sleep 1; }}\nexit ;;\nesac\nexec \"$REAL\" \"$@\"",
         killed.display()
     );
     host.wrap("git", &kill);
@@ -152,7 +152,15 @@ guest_test!(a_landing_that_was_killed_half_way_is_taken_back_by_the_next_pull, |
     assert_eq!(host.read("new"), "new\n");
     let told = "warning: an earlier landing was cut off half-way; it was taken back first\n\
                 would land 3 changed files from 'dev' since HEAD (<id>); nothing was changed\n";
-    assert_eq!(host.run(&["pull", VM, "-n"]), ran(0, "M\ta\nM\tb\nA\tnew\n", told));
+    // Until its git has gone as well, it is under way.
+    let again = loop {
+        let again = host.run(&["pull", VM, "-n"]);
+        if !again.stderr.contains("another landing is under way") {
+            break again;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    };
+    assert_eq!(again, ran(0, "M\ta\nM\tb\nA\tnew\n", told));
     standing.assert_same(&host.standing());
     assert_eq!((host.read("a"), host.read("b")), (lines("a"), edited("b", 10)));
     assert!(!host.file("new").exists());
@@ -252,7 +260,7 @@ fn a_disk_without_room_is_refused() {
     host.git(&["update-index", "-q", "--refresh"]);
     // Room for the objects, but not for the files; then not for the objects either.
     let cases = [
-        ("zeros", vec![0; 3_000_000], 1, "error: the disk is full: "),
+        ("zeros", vec![0; 3_000_000], 8, "error: the disk is full: "),
         ("noise", noise, 8, "error: cannot keep what the guest sends: No space left on device"),
     ];
     for (name, bytes, code, said) in cases {

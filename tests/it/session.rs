@@ -96,7 +96,8 @@ guest_test!(a_session_is_started_written_to_read_and_waited_for, |guest| {
     let told =
         format!("session 's' runs in guest '{VM}' as process {pid}\nhint: git banger session logs {VM} s --follow\n");
     assert_eq!(started, ran(0, "", &told));
-    let told = "error: guest 'dev' refused; nothing was written\n  guest: session 's' runs already\n";
+    let told = "error: guest 'dev' is still running the session\n  guest: session 's' runs already\n\
+                hint: git banger session stop dev s\n";
     assert_eq!(host.run(&["session", "start", VM, "s", "--", "cat"]), ran(1, "", told));
     let told = "error: session 's' is still running\n";
     assert_eq!(host.run(&["session", "wait", VM, "s", "--timeout", "0"]), ran(1, "", told));
@@ -105,8 +106,7 @@ guest_test!(a_session_is_started_written_to_read_and_waited_for, |guest| {
     assert_eq!(host.run(&["session", "logs", VM, "s"]), ran(0, "it's word\n", ""));
     let json = "{\"next\":10,\"offset\":5,\"text\":\"word\\n\"}\n";
     assert_eq!(host.run(&["session", "logs", VM, "s", "--json", "--since", "5"]), ran(0, json, ""));
-    let told =
-        "error: guest 'dev' refused; nothing was written\n  guest: the stdout of session 's' has only 10 bytes\n";
+    let told = "error: guest 'dev' has less output than that\n  guest: the stdout of session 's' has only 10 bytes\n";
     assert_eq!(host.run(&["session", "logs", VM, "s", "--since", "11"]), ran(1, "", told));
     let list = host.run(&["session", "list", VM]);
     assert!(

@@ -376,8 +376,8 @@ fn a_name_in_use_is_refused_and_one_that_ended_is_replaced_when_told() {
     for shell in SHELLS {
         let guest = Guest::new(shell);
         guest.started("s", &["cat"]);
-        guest.start("s", &["cat"]).refused(91, "session 's' runs already");
-        guest.start_with("s", &["replace"], &[], &["cat"]).refused(91, "session 's' runs already");
+        guest.start("s", &["cat"]).refused(95, "session 's' runs already");
+        guest.start_with("s", &["replace"], &[], &["cat"]).refused(95, "session 's' runs already");
         guest.remove("s").refused(95, "session 's' is running");
         assert_eq!(guest.send("s", b"still here\n", SEND).code, 0);
         let stopped = guest.stop("s", "TERM", "5");
@@ -748,7 +748,7 @@ fn logs_are_followed_to_the_end_and_resumed_at_any_byte() {
             assert!(chunks(&answer.rest).0 == out[from..] && chunks(&answer.rest).1.is_empty(), "{shell} from {from}");
         }
         assert!(chunks(&guest.logs("s", "now", "now").rest).0.is_empty());
-        guest.logs("s", "800017", "0").refused(91, "has only 800016 bytes");
+        guest.logs("s", "800017", "0").refused(78, "has only 800016 bytes");
         guest.no_leftovers();
     }
 }

@@ -95,13 +95,12 @@ guest_test!(a_host_key_that_is_not_known_is_refused_with_the_way_to_trust_it, |g
     let expected = format!(
         "error: cannot trust guest 'dev' (127.0.0.1 port {port}): its host key is not known\n\
          \x20 it shows ED25519 {}\n\
-         hint: echo '{known}' >><guest>/known_hosts\n\
-         \x20 trusts it: only if the guest's own console shows the same fingerprint\n",
+         \x20 if the guest's own console shows the same fingerprint: echo '{known}' >><guest>/known_hosts\n",
         fingerprint(&key),
     );
     assert_eq!(ran, Ran { code: Some(3), stdout: String::new(), stderr: expected });
 
-    let (_, advice) = ran.stderr.split_once("hint: ").unwrap();
+    let (_, advice) = ran.stderr.split_once("same fingerprint: ").unwrap();
     let advice = advice.lines().next().unwrap();
     let advice = advice.replace("<guest>", guest.path("").to_str().unwrap());
     assert!(Command::new("sh").arg("-c").arg(advice).status().unwrap().success());
@@ -129,8 +128,10 @@ fn a_host_key_that_has_changed_is_refused_with_both_fingerprints() {
             lines[3..],
             [
                 "  the guest was rebuilt, or another machine is answering in its place",
-                &format!("hint: ssh-keygen -f <guest>/known_hosts -R '[127.0.0.1]:{port}'"),
-                "  forgets the old key: only if the guest was rebuilt, and its own console shows the new fingerprint",
+                &format!(
+                    "  if the guest was rebuilt, and its own console shows the new fingerprint: \
+                     ssh-keygen -f <guest>/known_hosts -R '[127.0.0.1]:{port}'"
+                ),
             ]
         );
     }

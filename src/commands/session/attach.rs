@@ -1,6 +1,7 @@
 //! `git banger session attach`
 
 use std::io::{self, BufRead};
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread;
@@ -37,14 +38,16 @@ enum Event {
 ///
 /// # Errors
 /// When the session is not there, another is attached or takes over, or the connection is lost.
-pub fn run(args: &SessionAttach, app: &App) -> Result<()> {
+pub fn run(args: &SessionAttach, app: &App) -> Result<ExitCode> {
     // The threads that read and send have it too; they end with the process, for reading a terminal cannot be ended.
     let guest = Arc::new(connect(app, &args.vm, &args.session)?);
     let (events, coming) = mpsc::sync_channel(PIECES);
     watch(args, Arc::clone(&guest), events.clone())?;
-    for event in coming {
+    let (mut attached, mut code) = (false, ExitCode::SUCCESS);
+    for event in &coming {
         match event {
             Event::Piece(Piece::Open) => {
+                attached = true;
                 app.ui().status(&format!(
                     "attached to session '{}'; an interrupt or the end of input leaves it",
                     args.session
@@ -61,17 +64,26 @@ pub fn run(args: &SessionAttach, app: &App) -> Result<()> {
                 Ok(_) => {}
                 Err(_) => break,
             },
-            Event::Undelivered(error) => drop(app.voice.fail(&error)),
+            Event::Undelivered(error) => code = app.voice.fail(&error),
             Event::Ended(Ok(Some(ended))) => {
                 app.ui().status(&described(&args.session, ended));
-                return Ok(());
+                return Ok(code);
             }
             Event::Ended(Err(error)) if error.kind() != Kind::Interrupted => return Err(error),
             Event::Left | Event::Ended(_) => break,
         }
     }
+    if !attached {
+        return Err(Error::interrupted());
+    }
+    // What could not be delivered until now is said, too.
+    for event in coming.try_iter() {
+        if let Event::Undelivered(error) = event {
+            code = app.voice.fail(&error);
+        }
+    }
     app.ui().status(&format!("left session '{}', which runs on", args.session));
-    Ok(())
+    Ok(code)
 }
 
 /// Starts to read the logs.

@@ -23,13 +23,12 @@ pub fn run(args: &SessionLogs, app: &App) -> Result<()> {
     let watched = guest.watch(&watch, |piece| match piece {
         Piece::Open => Ok(true),
         Piece::Out(bytes) | Piece::Err(bytes) => {
+            let wrote = if args.json { lines.add(&bytes) } else { app.ui().pass_on(&bytes, To::Stdout) }?;
+            // Only now: what was not written is to come again.
             next += bytes.len() as u64;
-            if args.json { lines.add(&bytes) } else { app.ui().pass_on(&bytes, To::Stdout) }
+            Ok(wrote)
         }
     });
-    if args.json {
-        lines.print()?;
-    }
     watched.map_err(|error| {
         if !args.follow || next == args.since {
             return error;
@@ -37,6 +36,9 @@ pub fn run(args: &SessionLogs, app: &App) -> Result<()> {
         error.run(app.line().with("--since", Some(&next.to_string())), "goes on from there")
     })?;
     guest.close();
+    if args.json {
+        lines.print()?;
+    }
     Ok(())
 }
 

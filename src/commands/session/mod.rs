@@ -24,9 +24,9 @@ use crate::text;
 pub fn run(args: &Session, app: &App) -> Result<ExitCode> {
     match args {
         Session::Wait(args) => return wait::run(args, app),
+        Session::Attach(args) => return attach::run(args, app),
         Session::Start(args) => start::run(args, app),
         Session::List(args) => list::run(args, app),
-        Session::Attach(args) => attach::run(args, app),
         Session::Logs(args) => logs::run(args, app),
         Session::Stop(args) => stop::run(args, app),
         Session::Remove(args) => stop::remove(args, app),

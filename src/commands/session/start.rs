@@ -33,7 +33,8 @@ pub fn run(args: &SessionStart, app: &App) -> Result<()> {
         piped: args.stdin == Stdin::Pipe,
         replace: args.replace,
         command: &args.command,
-    })?;
+    });
+    let started = started.map_err(|error| error.with_session(&args.session))?;
     guest.close();
     see(app, &vm.name, |seen| {
         seen.insert(args.session.clone());

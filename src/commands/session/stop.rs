@@ -48,7 +48,7 @@ pub fn run(args: &SessionStop, app: &App) -> Result<()> {
 /// When it is not there, or is running.
 pub fn remove(args: &SessionRemove, app: &App) -> Result<()> {
     let guest = connect(app, &args.vm, &args.session)?;
-    guest.remove(&args.session)?;
+    guest.remove(&args.session).map_err(|error| error.with_session(&args.session))?;
     guest.close();
     see(app, &args.vm, |seen| {
         seen.remove(&args.session);

@@ -61,7 +61,7 @@ begin_at() {
 	case $at in
 	now | none) at=$2 ;;
 	esac
-	test "$at" -le "$2" || die 91 "$3 has only $2 bytes"
+	test "$at" -le "$2" || die 78 "$3 has only $2 bytes"
 }
 
 # Moves stdin, a log, to an offset.

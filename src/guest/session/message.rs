@@ -81,7 +81,7 @@ impl Guest {
         let upload = Upload { message: message.file, go: Some(go) };
         let (running, nonce) = self.exec(&args, Some(Box::new(upload)))?;
         let gone = Cell::new(false);
-        let answer = self.answer(running, &nonce, |stream| {
+        let answer = self.answer(args.script, running, &nonce, |stream| {
             // The guest has it whole. From here on, a connection that is lost leaves us in the dark.
             gone.set(true);
             // Nobody listens when the call has ended, which the answer tells better.
@@ -91,7 +91,8 @@ impl Guest {
             answer.flag("again")
         });
         answer.map_err(|error| match error.kind() {
-            Kind::Unreachable | Kind::Unverified | Kind::Interrupted if gone.get() => {
+            // Refused and unconfirmed are verdicts of the guest's, which knows.
+            kind if gone.get() && !matches!(kind, Kind::Refused | Kind::Unconfirmed) => {
                 Error::unconfirmed("whether the message was delivered is not known").caused_by(error)
             }
             Kind::Unreachable | Kind::Unverified => Error::refused("the message was not sent").caused_by(error),

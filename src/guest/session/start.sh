@@ -51,7 +51,7 @@ take_name() {
 	if test -e "$gb_session"
 	then
 		condition
-		test "$gb_is" != running || die 91 "session '$name' runs already"
+		test "$gb_is" != running || die 95 "session '$name' runs already"
 		test -n "$replace" || die 93 "there was a session '$name' already: it has ended"
 		mv -- "$gb_session" "$gb_sessions/.old.$nonce"
 		aside=$gb_sessions/.old.$nonce
