@@ -91,10 +91,6 @@ pub enum Next {
     ReplaceSession,
     /// Take over from another who is attached.
     TakeOver,
-    /// Bring what is new upstream here.
-    FetchUpstream,
-    /// The same, in a workspace of jj's.
-    FetchUpstreamInJj,
     /// Bring the whole history here.
     Unshallow,
     /// Look for damage in the host's repository.

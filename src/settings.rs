@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::environment::env;
 use crate::error::{Error, Result};
+use crate::host::intake::Rules;
 use crate::host::{self, config};
 use crate::reporter::Reporter;
 use crate::ssh::Destination;
@@ -16,7 +17,9 @@ use crate::vm::{Vm, check_name};
 /// What can be set for one guest.
 const OF_ONE: [&str; 4] = ["url", "path", "base", "sshConfig"];
 /// What can be set for all guests.
-const OF_ALL: [&str; 2] = ["base", "sshConfig"];
+const OF_ALL: [&str; 3] = ["base", "sshConfig", "maxBytes"];
+/// How much a guest may send, in bytes, where no setting says so: 10 GiB.
+const MAX_BYTES: u64 = 10 << 30;
 
 /// The options that every command takes, as far as they are settings.
 #[derive(Clone, Debug, Default)]
@@ -58,6 +61,8 @@ pub struct Settings {
     config: BTreeMap<String, String>,
     /// git's own `color.ui`.
     color: Option<Color>,
+    /// git's own `fetch.fsck.*` and `receive.fsck.*`: message and severity.
+    fsck: Vec<(String, String)>,
 }
 
 impl Settings {
@@ -70,22 +75,23 @@ impl Settings {
             flags.dir = chosen_workspace();
         }
         let call = config::call(flags.dir.as_deref(), reporter)?;
-        let output = call.args(["--null", "--get-regexp", r"^(banger\.|color\.ui$)"]).run()?;
+        let output = call.args(["--null", "--get-regexp", r"^(banger\.|color\.ui$|(fetch|receive)\.fsck\.)"]).run()?;
         // Exit status 1: no such key.
         if !matches!(output.code, Some(0 | 1)) {
             return Err(output.failure("git config"));
         }
         let text = String::from_utf8(output.stdout)
             .map_err(|error| Error::usage("a 'banger' setting in the git configuration is not UTF-8").source(error))?;
-        let (mut config, mut color) = (BTreeMap::new(), None);
+        let (mut config, mut color, mut fsck) = (BTreeMap::new(), None, Vec::new());
         for entry in text.split_terminator('\0') {
             let (key, value) = entry.split_once('\n').unwrap_or((entry, "true"));
-            match key.strip_prefix("banger.") {
-                Some(key) => drop(config.insert(key.to_owned(), value.to_owned())),
-                None => color = Some(color_ui(value)),
+            match (key.strip_prefix("banger."), key.rsplit_once(".fsck.")) {
+                (Some(key), _) => drop(config.insert(key.to_owned(), value.to_owned())),
+                (None, Some((_, message))) => fsck.push((message.to_owned(), value.to_owned())),
+                (None, None) => color = Some(color_ui(value)),
             }
         }
-        Ok(Settings { flags, config, color })
+        Ok(Settings { flags, config, color, fsck })
     }
 
     /// Returns the flags that they were loaded with.
@@ -101,6 +107,36 @@ impl Settings {
     /// Returns when messages are coloured: the flag, else git's `color.ui`, else on a terminal.
     pub fn color(&self) -> Color {
         self.flags.color.or(self.color).unwrap_or_default()
+    }
+
+    /// Returns how the objects of a guest are judged: git's own settings for fetching.
+    pub fn rules(&self) -> Rules {
+        // A list of objects to pass over is no severity.
+        let fsck = self.fsck.iter().filter(|(message, _)| message != "skiplist");
+        Rules { fsck: fsck.cloned().collect() }
+    }
+
+    /// Returns how many bytes a guest may send.
+    ///
+    /// # Errors
+    /// If the setting is no number as git writes them.
+    pub fn max_bytes(&self) -> Result<u64> {
+        let Some(text) = self.get("maxbytes") else { return Ok(MAX_BYTES) };
+        let (digits, shift) = match text.to_ascii_lowercase().strip_suffix(['k', 'm', 'g']) {
+            Some(digits) => (
+                digits.to_owned(),
+                match text.to_ascii_lowercase().as_bytes().last() {
+                    Some(b'k') => 10,
+                    Some(b'm') => 20,
+                    _ => 30,
+                },
+            ),
+            None => (text.to_owned(), 0),
+        };
+        digits.parse::<u64>().ok().and_then(|number| number.checked_mul(1 << shift)).ok_or_else(|| {
+            Error::usage(format!("'banger.maxBytes' is no number of bytes: {}", text::path(text.as_bytes())))
+                .detail("write a number, which may end with k, m or g")
+        })
     }
 
     /// Resolves a guest's name; `path` is a flag's value, `default_path` serves where nothing else names one.

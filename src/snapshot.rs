@@ -59,9 +59,11 @@ impl fmt::Display for Oid {
     }
 }
 
-/// The guest's full working state, as the guest announced it.
+/// What a guest says of its full working state. Nothing in it is proven.
 #[derive(Clone, Debug)]
-pub struct Snapshot {
+pub struct Claim {
+    /// `sha1` or `sha256`.
+    pub format: String,
     /// The commit that the export is relative to.
     pub base: Oid,
     /// The guest's HEAD; the empty commit when the guest's branch has no commit yet.
@@ -75,6 +77,30 @@ pub struct Snapshot {
     /// How many commits the guest's HEAD is past the base.
     pub commits: u64,
     /// How many commits the guest's HEAD is past the prepared head; `None` when that is unknown to the guest.
+    pub since_prepare: Option<u64>,
+    /// The given commits whose history the payload leaves out.
+    pub without: Vec<Oid>,
+    /// What the snapshot holds in another form than the guest's files, or not at all.
+    pub notes: Vec<Note>,
+}
+
+/// The guest's full working state, proven: base, head, tree and commit hang together, and every object that the files
+/// which differ are made of is here. What else it holds is the guest's word.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// The commit that the export is relative to.
+    pub base: Oid,
+    /// The guest's HEAD; the empty commit when the guest's branch has no commit yet.
+    pub head: Oid,
+    /// The branch that the guest has checked out, without `refs/heads/`; `None` when detached.
+    pub branch: Option<String>,
+    /// The tree of the guest's working files.
+    pub tree: Oid,
+    /// The snapshot commit: `tree` on top of `head`.
+    pub commit: Oid,
+    /// How many commits the guest's HEAD is past the base; the guest's word.
+    pub commits: u64,
+    /// How many commits the guest's HEAD is past the prepared head, in the guest's word; `None` when that is unknown to it.
     pub since_prepare: Option<u64>,
     /// The files that differ between the base and the snapshot.
     pub changed: Vec<Change>,
@@ -179,7 +205,7 @@ pub enum NoteKind {
     DirtySubmodule,
     /// A submodule that was moved to another commit, which only its own repository has.
     MovedSubmodule,
-    /// A Git LFS pointer, whose content is not in the repository.
+    /// A Git LFS pointer, whose content is not in the repository; the host finds it.
     LfsPointer,
     /// A file or folder that the SSH user cannot read.
     Unreadable,

@@ -2,6 +2,7 @@
 
 use super::App;
 use crate::error::{Error, Result};
+use crate::host::intake::Asked;
 use crate::host::{Records, Repo};
 use crate::settings::Settings;
 use crate::snapshot::{Oid, Snapshot};
@@ -14,6 +15,8 @@ pub struct Base {
     written: Option<String>,
     /// For the guest to resolve.
     pub revision: String,
+    /// What it was asked for as.
+    pub asked: Asked,
 }
 
 /// A record that a revision can name, such as `HEAD@prepare`.
@@ -98,7 +101,7 @@ impl Base {
     /// If it names what is not recorded here, or cannot be a revision.
     pub fn choose(flag: Option<&str>, vm: &Vm, records: Option<(&Repo, &Records)>, app: &App) -> Result<Base> {
         let Some(written) = flag.or(vm.base.as_deref()).map(str::to_owned) else {
-            return Ok(Base { written: None, revision: "HEAD".to_owned() });
+            return Ok(Base { written: None, revision: "HEAD".to_owned(), asked: Asked::Head });
         };
         if written.is_empty() || written.starts_with('-') || written.contains(char::is_control) {
             return Err(Error::usage(format!("{} cannot be a base", text::path(written.as_bytes())))
@@ -113,7 +116,12 @@ impl Base {
             }
             (None, _) => written.clone(),
         };
-        Ok(Base { written: Some(written), revision })
+        let asked = match revision.parse() {
+            Ok(oid) => Asked::Commit(oid),
+            Err(_) if matches!(revision.as_str(), "HEAD" | "@") => Asked::Head,
+            Err(_) => Asked::Revision,
+        };
+        Ok(Base { written: Some(written), revision, asked })
     }
 
     /// Tells whether the user left the base open.

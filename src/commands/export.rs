@@ -1,8 +1,8 @@
 //! `git banger export`: the guest's work as a patch or a bundle, with the list of files.
 
-use std::collections::HashSet;
+use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Seek, Write};
+use std::io::{self, Read, Seek, Write};
 use std::os::fd::AsFd;
 use std::path::Path;
 
@@ -14,12 +14,13 @@ use super::report::{self, List};
 use super::taking::request;
 use crate::cli::{Export, Format};
 use crate::error::{Context, Error, Result};
-use crate::guest::Payload;
-use crate::host::{Repo, patched};
+use crate::guest::{Payload, Request};
+use crate::host::Repo;
+use crate::host::intake::Taken;
+use crate::host::scratch::Scratch;
 use crate::interrupt;
-use crate::snapshot::Snapshot;
-use crate::text::{self, Keep, count, sanitise};
-use crate::trust::{deceived, refuse_reserved};
+use crate::snapshot::{Claim, Oid, Snapshot};
+use crate::text::count;
 
 /// Exports; nothing reaches stdout or the file before all of it has arrived, for half a patch applies without a word.
 ///
@@ -34,35 +35,40 @@ pub fn run(args: &Export, app: &App) -> Result<()> {
     let vm = app.settings.vm(&args.vm, None, name.as_deref())?;
     let records = repo.as_ref().map(|repo| repo.records(&vm.name)).transpose()?;
     let base = Base::choose(args.taking.base_commit.as_deref(), &vm, repo.as_ref().zip(records.as_ref()), app)?;
-    let mut request = request(records.as_ref(), &base, &args.taking);
-    request.pathspecs = match &repo {
+    let payload = if args.format == Format::Bundle { Payload::History } else { Payload::Difference };
+    let mut request = request(app, records.as_ref(), &base, &args.taking, payload)?;
+    if payload == Payload::History {
+        // A bundle is for any repository, and none but this one has the rest of what the guest was given.
+        request.given = records.iter().filter_map(|records| records.prepare.clone()).collect();
+    }
+    let mut pack = tempfile::tempfile().context(|| "cannot make a temporary file".to_owned())?;
+    let guest = app.connect(&vm)?;
+    let claim = guest.snapshot(&request, &mut pack)?;
+    guest.close();
+    let without = claim.without.clone();
+    let taken = taken(app, repo.as_ref(), &vm.name, &base, claim, &pack, &request)?;
+    report::notes(app.ui(), &taken.snapshot.notes);
+
+    let pathspecs = match &repo {
         Some(repo) => repo.pathspecs(&args.pathspecs),
         None => args.pathspecs.clone(),
     };
-    if let (Some(repo), Some(records), Format::Bundle) = (&repo, &records, args.format) {
-        request.haves = repo.haves(records)?;
-        // A bundle is for any repository, and none but this one has the baseline.
-        request.haves.retain(|commit| Some(commit) != records.baseline.as_ref());
+    let mut snapshot = taken.snapshot.clone();
+    if !pathspecs.is_empty() {
+        snapshot.changed = taken.changed(&pathspecs)?;
     }
-    let payload = payload(args);
-    let mut spool = tempfile::tempfile().context(|| "cannot make a temporary file".to_owned())?;
-    let guest = app.connect(&vm)?;
-    let snapshot = guest.snapshot(&request, payload, &mut spool)?;
-    guest.close();
-    report::notes(app.ui(), &snapshot.notes);
-    let named = snapshot.changed.iter().flat_map(|change| [Some(&change.path), change.from.as_ref()]);
-    refuse_reserved(named.flatten().map(Vec::as_slice))?;
-
-    if payload == Payload::Patch {
-        refuse_other_paths(&mut spool, &snapshot, app)?;
+    let listed = args.name_only || args.name_status || args.json || args.stat;
+    if args.output.is_some() || !listed {
+        let mut spool = match args.format {
+            Format::Patch => taken.patch(&pathspecs, request.max_bytes)?,
+            Format::Bundle => bundle(&snapshot, &without, &mut pack)?,
+        };
+        match &args.output {
+            Some(path) => write_whole(&mut spool, path)?,
+            None => app.ui().data_stream(&mut spool)?,
+        }
     }
-    rewind(&mut spool)?;
-    match (&args.output, payload) {
-        (_, Payload::Stat | Payload::Nothing) => {}
-        (Some(path), _) => write_whole(&mut spool, path)?,
-        (None, _) => app.ui().data_stream(&mut spool)?,
-    }
-    print_list(args, app, &vm.name, &snapshot, &mut spool)?;
+    print_list(args, app, &vm.name, &snapshot, &taken, &pathspecs)?;
     app.ui().status(&format!(
         "exported {} and {} from '{}' since {}",
         count(snapshot.commits, "commit"),
@@ -74,38 +80,42 @@ pub fn run(args: &Export, app: &App) -> Result<()> {
     Ok(())
 }
 
-/// Refuses a patch of other files than those that the guest listed, which were looked at.
-fn refuse_other_paths(patch: &mut File, snapshot: &Snapshot, app: &App) -> Result<()> {
-    let listed = snapshot.changed.iter().flat_map(|change| [Some(&change.path), change.from.as_ref()]);
-    let listed: HashSet<&Vec<u8>> = listed.flatten().collect();
-    for reverse in [false, true] {
-        rewind(patch)?;
-        let clone = patch.try_clone().context(|| "cannot use a temporary file".to_owned())?;
-        let paths = patched(clone, reverse, &app.reporter())
-            .map_err(|error| deceived("git does not take what the guest sent for a patch").caused_by(error))?;
-        if let Some(path) = paths.iter().find(|path| !listed.contains(path)) {
-            return Err(deceived(format!(
-                "the guest sent a patch of {}, which it does not list as changed",
-                text::path(path)
-            )));
-        }
+/// Proves what came, in a repository that goes again.
+fn taken(
+    app: &App,
+    repo: Option<&Repo>,
+    vm: &str,
+    base: &Base,
+    claim: Claim,
+    pack: &File,
+    request: &Request,
+) -> Result<Taken> {
+    let pack = pack.try_clone().context(|| "cannot use a temporary file".to_owned())?;
+    let rules = app.settings.rules();
+    if let (Some(repo), Payload::History) = (repo, request.payload) {
+        return Taken::history(repo, vm, &base.asked, claim, pack, &rules, &request.given);
     }
-    Ok(())
+    let scratch = Scratch::apart(&claim.format, &app.reporter())?;
+    match request.payload {
+        Payload::Difference => Taken::difference(vm, &base.asked, claim, pack, &rules, scratch),
+        Payload::History => Taken::whole(vm, &base.asked, claim, pack, &rules, scratch),
+    }
 }
 
-fn rewind(spool: &mut File) -> Result<()> {
-    spool.rewind().context(|| "cannot read the temporary file back".to_owned())
-}
-
-/// Returns what the guest sends after the list. A list on stdout takes the patch's place there.
-fn payload(args: &Export) -> Payload {
-    let listed = args.name_only || args.name_status || args.json || args.stat;
-    match args.format {
-        _ if args.stat => Payload::Stat,
-        _ if listed && args.output.is_none() => Payload::Nothing,
-        Format::Patch => Payload::Patch,
-        Format::Bundle => Payload::Bundle,
-    }
+/// Puts a header in front of a pack, so that any git can fetch from it that has these commits.
+fn bundle(snapshot: &Snapshot, without: &[Oid], pack: &mut File) -> Result<File> {
+    let context = || "cannot write a temporary file".to_owned();
+    let mut file = tempfile::tempfile().context(context)?;
+    let mut header = match snapshot.commit.as_str().len() {
+        40 => "# v2 git bundle\n".to_owned(),
+        _ => "# v3 git bundle\n@object-format=sha256\n".to_owned(),
+    };
+    header.extend(without.iter().map(|commit| format!("-{commit}\n")));
+    header.push_str(&format!("{} refs/banger/snapshot\n{} refs/banger/base\n\n", snapshot.commit, snapshot.base));
+    file.write_all(header.as_bytes()).context(context)?;
+    pack.rewind().and_then(|()| io::copy(pack, &mut file)).context(context)?;
+    file.rewind().context(context)?;
+    Ok(file)
 }
 
 #[derive(Serialize)]
@@ -115,7 +125,14 @@ struct Exported<'a> {
     files: Vec<report::JsonChange>,
 }
 
-fn print_list(args: &Export, app: &App, vm: &str, snapshot: &Snapshot, stat: &mut File) -> Result<()> {
+fn print_list(
+    args: &Export,
+    app: &App,
+    vm: &str,
+    snapshot: &Snapshot,
+    taken: &Taken,
+    pathspecs: &[OsString],
+) -> Result<()> {
     if args.json {
         let files = report::json_changes(&snapshot.changed);
         report::json(app.ui(), &Exported { snapshot: report::json_snapshot(vm, snapshot), files })
@@ -123,19 +140,10 @@ fn print_list(args: &Export, app: &App, vm: &str, snapshot: &Snapshot, stat: &mu
         let list = report::list(&snapshot.changed, List { status: args.name_status, nul: args.nul });
         app.ui().data_stream(&mut &*list)
     } else if args.stat {
-        print_harmless(stat, app)
+        app.ui().data_stream(&mut &*taken.stat(pathspecs)?)
     } else {
         Ok(())
     }
-}
-
-/// Prints text of the guest's that no program reads: made harmless, also into a pipe.
-fn print_harmless(text: &mut File, app: &App) -> Result<()> {
-    for line in BufReader::new(text).split(b'\n') {
-        let line = line.context(|| "cannot read the temporary file back".to_owned())?;
-        app.ui().data(&format!("{}\n", sanitise(&line, Keep::Lines)))?;
-    }
-    Ok(())
 }
 
 fn warn_of_commits(app: &App, base: &Base, snapshot: &Snapshot) {

@@ -42,20 +42,20 @@ fn fetch(name: &str, args: &Fetch, app: &App, repo: &Repo) -> Result<()> {
     let vm = app.settings.vm(name, None, Some(&repo.name()))?;
     let records = repo.records(&vm.name)?;
     let base = Base::choose(args.taking.base_commit.as_deref(), &vm, Some((repo, &records)), app)?;
-    let (snapshot, changed) = taking::take(app, repo, &vm, &records, &base, &args.taking)?;
+    let snapshot = taking::take(app, repo, &vm, &records, &base, &args.taking)?;
     if args.json {
-        let snapshot = report::json_snapshot(&vm.name, &snapshot);
-        return report::json(app.ui(), &Fetched { snapshot, files: report::json_changes(&changed) });
+        let files = report::json_changes(&snapshot.changed);
+        return report::json(app.ui(), &Fetched { snapshot: report::json_snapshot(&vm.name, &snapshot), files });
     }
     let kept = Repo::vm_ref(name, "snapshot");
     app.ui().status(&format!(
         "fetched {} from '{name}' into {kept}: {} and {} since {base}",
         snapshot.commit.short(),
         count(snapshot.commits, "commit"),
-        count(changed.len() as u64, "changed file"),
+        count(snapshot.changed.len() as u64, "changed file"),
         base = base.shown(&snapshot),
     ));
-    if changed.is_empty() {
+    if snapshot.changed.is_empty() {
         return Ok(());
     }
     app.hint(app.git(repo, &["diff", snapshot.base.short(), &kept]), "");

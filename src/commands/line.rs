@@ -127,8 +127,6 @@ impl Line {
             Next::StopSession => step(self.banger(["session", "stop", vm?, error.session()?]), ""),
             Next::ReplaceSession => step(self.with("--replace", None), "takes its place, and removes its logs"),
             Next::TakeOver => step(self.with("--steal", None), "takes over"),
-            Next::FetchUpstream => step(self.git(["fetch"]), ""),
-            Next::FetchUpstreamInJj => step(self.jj(&["git", "fetch"]), ""),
             Next::UpdateStaleInJj => step(self.jj(&["workspace", "update-stale"]), ""),
             Next::Unshallow => step(self.git(["fetch", "--unshallow"]), ""),
             Next::Fsck => step(self.git(["fsck"]), ""),

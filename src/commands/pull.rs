@@ -31,7 +31,7 @@ pub fn run(args: &Pull, app: &App) -> Result<ExitCode> {
     let (snapshot, ours) = thread::scope(|scope| {
         // The host's own files are read while the guest works.
         let ours = scope.spawn(|| repo.files(&vm.name));
-        let (snapshot, _) = taking::take(app, &repo, &vm, &records, &base, &args.taking)?;
+        let snapshot = taking::take(app, &repo, &vm, &records, &base, &args.taking)?;
         let ours = ours.join().map_err(|_| Error::bug("reading the host's files failed"))??;
         Ok::<_, Error>((snapshot, ours))
     })?;

@@ -1,51 +1,50 @@
 //! What export, fetch and pull share: asking a guest for its work, and taking it in.
 
-use std::thread;
-
 use super::base::Base;
 use super::{App, report};
 use crate::cli::Taking;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::guest::{Payload, Request};
-use crate::host::{Records, Repo, intake};
-use crate::snapshot::{Change, Snapshot};
+use crate::host::intake::Taken;
+use crate::host::{Records, Repo};
+use crate::snapshot::Snapshot;
 use crate::vm::Vm;
 
 /// Returns what the guest must know for a snapshot.
-pub fn request(records: Option<&Records>, base: &Base, taking: &Taking) -> Request {
-    Request {
+///
+/// # Errors
+/// If a setting is wrong.
+pub fn request(
+    app: &App,
+    records: Option<&Records>,
+    base: &Base,
+    taking: &Taking,
+    payload: Payload,
+) -> Result<Request> {
+    Ok(Request {
         base: base.revision.clone(),
         prepared: records.and_then(|records| records.prepare.clone()),
         baseline: records.filter(|records| records.shipped_edits).and_then(|records| records.baseline.clone()),
-        haves: Vec::new(),
+        given: Vec::new(),
         ignore_unreadable: taking.ignore_unreadable,
-        pathspecs: Vec::new(),
-    }
+        payload,
+        max_bytes: app.settings.max_bytes()?,
+    })
 }
 
-/// Brings the guest's snapshot into the repository, proven; returns with it the files that differ from the base.
+/// Brings the guest's snapshot into the repository, proven.
 ///
 /// # Errors
 /// If the guest cannot do it, the connection is lost, or what arrives does not verify.
-pub fn take(
-    app: &App,
-    repo: &Repo,
-    vm: &Vm,
-    records: &Records,
-    base: &Base,
-    taking: &Taking,
-) -> Result<(Snapshot, Vec<Change>)> {
-    let mut request = request(Some(records), base, taking);
-    let (guest, haves) = thread::scope(|scope| {
-        let haves = scope.spawn(|| repo.haves(records));
-        (app.connect(vm), haves.join())
-    });
-    request.haves = haves.map_err(|_| Error::bug("looking for commits failed"))??;
-    let guest = guest?;
-    let bundle = repo.temporary_file()?;
-    let snapshot = guest.snapshot(&request, Payload::Bundle, &mut bundle.as_file())?;
+pub fn take(app: &App, repo: &Repo, vm: &Vm, records: &Records, base: &Base, taking: &Taking) -> Result<Snapshot> {
+    let mut request = request(app, Some(records), base, taking, Payload::History)?;
+    request.given = records.given();
+    let guest = app.connect(vm)?;
+    let pack = repo.temporary_file()?;
+    let claim = guest.snapshot(&request, &mut pack.as_file())?;
     guest.close();
-    report::notes(app.ui(), &snapshot.notes);
-    let changed = intake::intake(repo, &vm.name, bundle.path(), &snapshot)?;
-    Ok((snapshot, changed))
+    let rules = app.settings.rules();
+    let taken = Taken::history(repo, &vm.name, &base.asked, claim, pack.into_file(), &rules, &request.given)?;
+    report::notes(app.ui(), &taken.snapshot.notes);
+    taken.keep(repo, &vm.name)
 }

@@ -36,6 +36,11 @@ impl Answer {
         self.parsed(key)
     }
 
+    /// Returns a list of object ids.
+    pub fn oids(&self, key: &str) -> Result<Vec<Oid>> {
+        self.text(key)?.split_whitespace().map(str::parse).collect::<Result<_, _>>().map_err(|_| unusable(key))
+    }
+
     /// Returns a number; `T` says how large it may be.
     pub fn number<T: FromStr>(&self, key: &str) -> Result<T> {
         self.parsed(key)

@@ -7,8 +7,7 @@ pub mod session;
 mod stream;
 mod verdict;
 
-use std::collections::HashSet;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -16,7 +15,7 @@ use std::sync::Arc;
 
 use crate::error::{Context, Error, Kind, Result};
 use crate::reporter::{Reporter, Step};
-use crate::snapshot::{Change, GITLINK, Note, NoteKind, Oid, Snapshot};
+use crate::snapshot::{Claim, Note, NoteKind, Oid};
 use crate::ssh::{self, Connection, Refused, Running};
 use crate::vm::Vm;
 
@@ -41,25 +40,24 @@ pub struct Request {
     pub prepared: Option<Oid>,
     /// The baseline, when prepare shipped more than the prepared head.
     pub baseline: Option<Oid>,
-    /// Commits that need not come, for they are here.
-    pub haves: Vec<Oid>,
+    /// Commits that this guest was given or gave, whose history need not come.
+    pub given: Vec<Oid>,
     /// Go on without files that cannot be read.
     pub ignore_unreadable: bool,
-    /// Limits the list, a patch and a statistic; relative to the top of the work tree.
-    pub pathspecs: Vec<OsString>,
+    /// Which objects come.
+    pub payload: Payload,
+    /// How many bytes of them at most.
+    pub max_bytes: u64,
 }
 
-/// What comes after the list of changed files.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Which objects a guest sends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Payload {
-    /// A patch for `git apply`.
-    Patch,
-    /// A bundle for `git fetch`.
-    Bundle,
-    /// git's table of changed lines.
-    Stat,
-    /// Nothing.
-    Nothing,
+    /// Base and snapshot, and each tree and file that differs between the two.
+    Difference,
+    /// All that leads to both, without what leads to the given commits.
+    #[default]
+    History,
 }
 
 /// What prepare ships.
@@ -117,17 +115,15 @@ impl Guest {
         Ok(Guest { vm: vm.clone(), connection, reporter: Arc::clone(reporter) })
     }
 
-    /// Takes a snapshot in the guest, without touching anything there, and writes the payload to `to`.
+    /// Takes a snapshot in the guest, without touching anything there, and writes the pack that it sends to `to`.
     ///
     /// # Errors
-    /// When the guest cannot do it, the connection is lost, or what arrives is not whole.
-    pub fn snapshot(&self, request: &Request, payload: Payload, to: &mut dyn Write) -> Result<Snapshot> {
+    /// When the guest cannot do it, the connection is lost, or what arrives is not whole, or too large.
+    pub fn snapshot(&self, request: &Request, to: &mut dyn Write) -> Result<Claim> {
         let oid = |oid: &Option<Oid>| oid.as_ref().map(Oid::to_string).unwrap_or_default();
-        let payload = match payload {
-            Payload::Patch => "patch",
-            Payload::Bundle => "bundle",
-            Payload::Stat => "stat",
-            Payload::Nothing => "nothing",
+        let payload = match request.payload {
+            Payload::Difference => "difference",
+            Payload::History => "history",
         };
         let args = script::EXPORT
             .args()
@@ -137,17 +133,14 @@ impl Guest {
             .flag("ignore_unreadable", request.ignore_unreadable)
             .set("prepared", oid(&request.prepared))
             .set("baseline", oid(&request.baseline))
-            .list("haves", request.haves.iter().map(Oid::as_str))
-            .words(&request.pathspecs);
+            .list("given", request.given.iter().map(Oid::as_str));
         let progress = self.reporter.step(Step::Receiving(&self.vm.name));
         let (running, nonce) = self.exec(&args, None)?;
         let taken = self.answer(args.script, running, &nonce, |stream| {
-            let mut snapshot = announced(&stream.answer()?)?;
-            snapshot.notes = notes(&stream.list()?)?;
-            snapshot.changed = Change::parse_all(&stream.list()?)?;
-            stream.payload(&mut progress.count(to))?;
-            note_moved_submodules(&mut snapshot);
-            Ok(snapshot)
+            let mut claim = claim(&stream.answer()?)?;
+            claim.notes = notes(&stream.list()?)?;
+            stream.payload(&mut progress.count(to), request.max_bytes)?;
+            Ok(claim)
         });
         taken.map_err(|error| match error.kind() {
             Kind::Unverified | Kind::Failed => error.detail("nothing was changed; try again"),
@@ -258,8 +251,12 @@ impl Guest {
 }
 
 /// Reads the header of an export. What is absurd is refused before anything else is read.
-fn announced(answer: &Answer) -> Result<Snapshot> {
-    Ok(Snapshot {
+fn claim(answer: &Answer) -> Result<Claim> {
+    Ok(Claim {
+        format: match answer.text("format")? {
+            format @ ("sha1" | "sha256") => format.to_owned(),
+            _ => return Err(answer::unusable("format")),
+        },
         base: answer.oid("base")?,
         head: answer.oid("head")?,
         branch: answer.text("branch")?.strip_prefix("refs/heads/").map(str::to_owned),
@@ -267,18 +264,9 @@ fn announced(answer: &Answer) -> Result<Snapshot> {
         commit: answer.oid("commit")?,
         commits: answer.number::<u32>("commits")?.into(),
         since_prepare: answer.maybe_number::<u32>("since")?.map(u64::from),
-        changed: Vec::new(),
+        without: answer.oids("without")?,
         notes: Vec::new(),
     })
-}
-
-/// Adds a note for each moved submodule that has none: one that was committed is as its checkout is, so the script does
-/// not see that it moved.
-fn note_moved_submodules(snapshot: &mut Snapshot) {
-    let is_moved = |note: &&Note| note.kind == NoteKind::MovedSubmodule;
-    let seen: HashSet<_> = snapshot.notes.iter().filter(is_moved).map(|note| note.path.clone()).collect();
-    let moved = snapshot.changed.iter().filter(|change| change.new_mode == GITLINK && !seen.contains(&change.path));
-    snapshot.notes.extend(moved.map(|change| Note { kind: NoteKind::MovedSubmodule, path: change.path.clone() }));
 }
 
 fn notes(list: &[u8]) -> Result<Vec<Note>> {
@@ -289,7 +277,6 @@ fn notes(list: &[u8]) -> Result<Vec<Note>> {
             b"nested-repository" => NoteKind::NestedRepository,
             b"dirty-submodule" => NoteKind::DirtySubmodule,
             b"moved-submodule" => NoteKind::MovedSubmodule,
-            b"lfs-pointer" => NoteKind::LfsPointer,
             b"unreadable" => NoteKind::Unreadable,
             b"special-file" => NoteKind::SpecialFile,
             b"refused-name" => NoteKind::RefusedName,

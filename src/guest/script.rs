@@ -19,8 +19,8 @@ pub struct Script {
 pub const EXPORT: Script = Script {
     name: "export",
     parts: &[PRELUDE, include_str!("snapshot.sh"), include_str!("export.sh")],
-    takes: &["workspace", "base", "payload", "ignore_unreadable", "prepared", "baseline", "haves"],
-    takes_words: true,
+    takes: &["workspace", "base", "payload", "ignore_unreadable", "prepared", "baseline", "given"],
+    takes_words: false,
 };
 /// Makes the workspace.
 pub const PREPARE: Script = Script {
@@ -177,6 +177,10 @@ mod tests {
     fn the_script_is_sent_without_its_comments() {
         let text = String::from_utf8(EXPORT.lines()).unwrap();
         assert!(!text.lines().any(|line| line.starts_with('#')));
-        assert!(text.contains("git bundle"), "the header of a bundle starts with a '#', but is no comment");
+        // A '#' elsewhere is no comment.
+        assert!(text.contains("${") && text.contains("#*"), "{text}");
+        let kept = EXPORT.parts.iter().flat_map(|part| part.lines()).map(str::trim_start);
+        let kept: Vec<_> = kept.filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
+        assert_eq!(text.lines().collect::<Vec<_>>(), kept);
     }
 }

@@ -556,6 +556,8 @@ find_head() {
 	gb_out=${gb_out##*
 }
 	head=${gb_out% *} time=${gb_out#* }
+	# A commit of an old tool's may have none that git can read.
+	test -n "$time" || time=0
 	test -z "$head" || return 0
 	if test -z "$branch" || git show-ref -q --verify "$branch"
 	then
@@ -576,27 +578,4 @@ empty_commit() {
 empty_base() {
 	gb_empty=$(empty_commit)
 	test "$gb_empty" = "$1" && printf '%s\n' "$gb_empty"
-}
-
-# Names the changed files that are Git LFS pointers: their content is not in the repository.
-# $1 - output of 'git diff-index --raw -z --no-abbrev'
-find_pointers() {
-	test -s "$1" || return 0
-	# A path that looks like an entry is an id more, which is not there or no pointer.
-	tr '\0' '\n' <"$1" | sed -n 's/^:[0-7]* [0-7]* [0-9a-f]* \([0-9a-f]*\) .*/\1/p' |
-		local_git cat-file --batch-check='%(objectname) %(objecttype) %(objectsize)' |
-		awk '$2 == "blob" && $3 >= 100 && $3 < 1024 { print $1 }' >"$gb_dir/small"
-	test -s "$gb_dir/small" || return 0
-	plain_git cat-file --batch <"$gb_dir/small" | awk '
-		first && $0 == "version https://git-lfs.github.com/spec/v1" { print oid }
-		{ first = 0 }
-		NF == 3 && $2 == "blob" && length($1) >= 40 { oid = $1; first = 1 }' >"$gb_dir/pointers"
-	test -s "$gb_dir/pointers" || return 0
-	plain_git diff-index --cached --raw --no-abbrev --no-renames --diff-filter=AMT "$base_commit" -- |
-		awk 'NR == FNR { pointers[$0]; next } $4 in pointers { print substr($0, index($0, "\t") + 1) }' \
-			"$gb_dir/pointers" - | while IFS= read -r gb_line
-	do
-		named "$gb_line"
-		note lfs-pointer "$gb_name"
-	done
 }

@@ -11,8 +11,8 @@ use crate::error::{Error, Result};
 const NOISE: usize = 64 * 1024;
 /// One header line, in bytes.
 const LINE: usize = 64 * 1024;
-/// The lists, in bytes; about a million files.
-const LISTS: usize = 256 << 20;
+/// A list, in bytes; some hundred thousand notes.
+const LISTS: usize = 32 << 20;
 
 /// The stdout of a guest script.
 pub struct Stream<R> {
@@ -106,11 +106,11 @@ impl<R: Read> Stream<R> {
         }
     }
 
-    /// Copies the payload, which ends where the end marker does, and demands that marker.
+    /// Copies the payload, which ends where the end marker does, and demands that marker; takes `limit` bytes at most.
     ///
     /// # Errors
-    /// When the connection is lost, the marker is missing, or `to` cannot be written.
-    pub fn payload(&mut self, to: &mut dyn io::Write) -> Result<u64> {
+    /// When the connection is lost, the marker is missing, there is more, or `to` cannot be written.
+    pub fn payload(&mut self, to: &mut dyn io::Write, limit: u64) -> Result<u64> {
         let end = self.end_marker();
         let mut held = Vec::with_capacity(end.len());
         let mut written = 0;
@@ -129,6 +129,10 @@ impl<R: Read> Stream<R> {
             held.drain(..from_held);
             held.extend(&chunk[from_chunk..]);
             written += spare as u64;
+            if written > limit {
+                return Err(Error::refused(format!("the guest sends more than {limit} bytes; nothing was changed"))
+                    .detail("banger.maxBytes in git's configuration sets how much it may send"));
+            }
             self.from.consume(length);
         }
         if held == end.as_bytes() { Ok(written) } else { Err(no_end()) }
@@ -196,7 +200,7 @@ mod tests {
         assert_eq!(stream.answer()?.text("key")?, "a value");
         let list = stream.list()?;
         let mut payload = Vec::new();
-        stream.payload(&mut payload)?;
+        stream.payload(&mut payload, 1 << 20)?;
         Ok((list, payload))
     }
 

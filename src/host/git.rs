@@ -1,7 +1,6 @@
 //! How git is run on the host: which environment it sees, which of its settings are fixed, and why.
 
 use std::ffi::OsString;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -53,6 +52,8 @@ pub struct Git {
     git_dir: PathBuf,
     work_tree: Option<PathBuf>,
     index: Option<PathBuf>,
+    /// Neither the user's configuration and attributes nor the system's count.
+    alone: bool,
     reporter: Arc<dyn Reporter>,
 }
 
@@ -60,12 +61,17 @@ impl Git {
     /// Aims git at a repository; without `work_tree` no call may need one.
     pub fn new(git_dir: impl Into<PathBuf>, work_tree: Option<&Path>, reporter: &Arc<dyn Reporter>) -> Git {
         let (git_dir, work_tree) = (git_dir.into(), work_tree.map(Path::to_owned));
-        Git { git_dir, work_tree, index: None, reporter: Arc::clone(reporter) }
+        Git { git_dir, work_tree, index: None, alone: false, reporter: Arc::clone(reporter) }
     }
 
     /// Returns what its calls are reported to.
     pub fn reporter(&self) -> &Arc<dyn Reporter> {
         &self.reporter
+    }
+
+    /// Returns a git that obeys no configuration and no attributes but those of its own repository and of ours.
+    pub fn alone(self) -> Git {
+        Git { alone: true, ..self }
     }
 
     /// Returns a git that reads and writes `index` in place of the repository's own.
@@ -89,6 +95,17 @@ impl Git {
             .env("GIT_TERMINAL_PROMPT", "0")
             // A '.lfsconfig' of the guest's could send git-lfs, and the user's credentials, to any server.
             .env("GIT_LFS_SKIP_SMUDGE", "1");
+        if self.alone {
+            call = call
+                .env("GIT_CONFIG_NOSYSTEM", "1")
+                .env("GIT_CONFIG_GLOBAL", "/dev/null")
+                .env("GIT_ATTR_NOSYSTEM", "1");
+            // The user's may name others, past the files.
+            for name in ["GIT_CONFIG_COUNT", "GIT_CONFIG_PARAMETERS", "GIT_OBJECT_DIRECTORY"] {
+                call = call.env_remove(name);
+            }
+            call = call.env_remove("GIT_ALTERNATE_OBJECT_DIRECTORIES").args(["-c", "core.attributesFile=/dev/null"]);
+        }
         if let Some(work_tree) = &self.work_tree {
             call = call.env("GIT_WORK_TREE", work_tree).dir(work_tree);
         }
@@ -170,11 +187,15 @@ impl Git {
     /// # Errors
     /// When one of them is not there.
     pub fn diff(&self, from: &Oid, to: &Oid, renames: bool, pathspecs: &[OsString]) -> Result<Vec<Change>> {
+        Change::parse_all(&self.diff_call(from, to, renames, pathspecs).stdout()?)
+    }
+
+    /// Returns the call that compares two trees, or commits.
+    pub fn diff_call(&self, from: &Oid, to: &Oid, renames: bool, pathspecs: &[OsString]) -> Call {
         // Plumbing with every switch said, for the user's configuration would turn some.
         let renames = if renames { "--find-renames=100%" } else { "--no-renames" };
         let fixed = ["diff-tree", "-r", "-z", "--raw", "--no-abbrev", "--ignore-submodules=none", renames];
-        let call = self.call(fixed).args([from.as_str(), to.as_str(), "--"]).args(pathspecs.iter().cloned());
-        Change::parse_all(&call.stdout()?)
+        self.call(fixed).args([from.as_str(), to.as_str(), "--"]).args(pathspecs.iter().cloned())
     }
 }
 
@@ -209,22 +230,6 @@ fn steady(reporter: &Arc<dyn Reporter>) -> Call {
     }
     // Messages are shown, not read; but a translated one would mix languages.
     call.env("LC_ALL", "C")
-}
-
-/// Returns the paths that a patch is about, as `git apply` reads it; with `reverse` those before it, where it renames.
-///
-/// git holds the patch in memory meanwhile, as it does to apply it.
-///
-/// # Errors
-/// When git does not take it for a patch.
-pub fn patched(patch: File, reverse: bool, reporter: &Arc<dyn Reporter>) -> Result<Vec<Vec<u8>>> {
-    // Nowhere, for below the top of a repository it passes over what is outside of the folder.
-    let call = steady(reporter).dir("/").input_file(patch);
-    let call = call.args(["apply", "--numstat", "-z", "--allow-empty", "--whitespace=nowarn"]);
-    let output = if reverse { call.arg("--reverse") } else { call }.run()?.success("git apply")?;
-    // Lines added and removed, and the path; NUL at the end.
-    let records = output.split(|&byte| byte == 0);
-    Ok(records.filter_map(|record| record.splitn(3, |&byte| byte == b'\t').nth(2)).map(<[u8]>::to_vec).collect())
 }
 
 /// Returns the object id that git printed. A program in git's place, or a damaged ref, may print another thing; that is no

@@ -1,105 +1,549 @@
-//! Takes a guest's bundle in, and believes nothing of it that git has not proven.
+//! Takes in what a guest sends, and believes nothing of it that git has not proven.
+//!
+//! It arrives in a scratch repository, and leaves that only once it is proven.
 
+use std::collections::HashSet;
+use std::ffi::OsString;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
-use std::path::Path;
+use std::io::{self, Read, Seek, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 
 use super::Repo;
+use super::git::Git;
+use super::scratch::Scratch;
 use crate::error::{Context, Error, Next, Result};
-use crate::process::Output;
-use crate::snapshot::{Change, Snapshot};
+use crate::process::{Call, Output};
+use crate::snapshot::{Change, Claim, GITLINK, Note, NoteKind, Oid, Snapshot};
 use crate::trust::refuse_reserved;
 
 /// What git says of an object that is named and not there.
-const MISSING: [&[u8]; 2] = [b"did not receive expected object", b"unresolved delta"];
-/// One line of a bundle's header, in bytes.
-const LINE: u64 = 64 << 10;
+const MISSING: [&[u8]; 4] = [b"did not receive expected object", b"bad object", b"Could not read", b"unresolved delta"];
+/// What git says of a message that it does not know.
+const UNKNOWN: &[u8] = b"Unhandled message id";
+/// How much memory git may ask for at once while it takes a pack: a delta of some hundred bytes can stand for gigabytes.
+/// Files of more than 1 MiB are no deltas, and need no memory (core.bigFileThreshold).
+const GIT_ALLOC_LIMIT: &str = "256m";
+/// How many bytes a list of changed files may have.
+const LIST: u64 = 128 << 20;
+/// How much memory git may ask for at once while it lists changed files. It keeps all of them, and a pointer to each in
+/// one array: this is some 700,000 files. A few small trees that name each other again and again stand for billions.
+const LIST_ALLOC_LIMIT: &str = "8m";
+/// How many small files are looked at at a time.
+const POINTERS_AT_ONCE: usize = 50_000;
+/// The severities with which git itself lets old history in: none of these can harm, and all of them occur. What names a
+/// `.git` in any spelling, leaves the tree or plays with links stays fatal. All are known to git 2.38.
+const HARMLESS: [&str; 16] = [
+    "badDate",
+    "badDateOverflow",
+    "badEmail",
+    "badFilemode",
+    "badName",
+    "badTimezone",
+    "missingEmail",
+    "missingNameBeforeEmail",
+    "missingSpaceBeforeDate",
+    "missingSpaceBeforeEmail",
+    "multipleAuthors",
+    "nulInCommit",
+    "nullSha1",
+    "zeroPaddedDate",
+    "zeroPaddedFilemode",
+    "gitmodulesMissing",
+];
+/// Messages that no configuration may make harmless.
+const DEADLY: [&str; 14] = [
+    "hasdot",
+    "hasdotdot",
+    "hasdotgit",
+    "fullpathname",
+    "emptyname",
+    "gitmodulessymlink",
+    "gitmodulesname",
+    "gitmodulesurl",
+    "gitmodulespath",
+    "gitmodulesupdate",
+    "gitmodulesparse",
+    "gitmoduleslarge",
+    "treenotsorted",
+    "duplicateentries",
+];
 
-/// Brings a bundle's objects into the repository, proves that they are what the guest announced, and records the
-/// snapshot as `refs/banger/<vm>/snapshot`. Returns the files that differ between the base and the snapshot.
-///
-/// # Errors
-/// [`Error::unverified`] when anything is not as announced, or would steer the host's version control; no ref is
-/// changed then, and no file.
-pub fn intake(repo: &Repo, vm: &str, bundle: &Path, snapshot: &Snapshot) -> Result<Vec<Change>> {
-    let Some(pack) = pack_of(bundle)? else {
-        return Err(unproven(format!("what guest '{vm}' sent is no bundle")));
-    };
-    // Not 'git fetch', which believes a bundle's objects before git 2.46: '.git' in any spelling, paths that leave the
-    // tree. This looks at each, and at what it refers to.
-    let fixed = ["index-pack", "--stdin", "--fix-thin", "--strict"];
-    proven(repo, vm, bundle, "git index-pack", repo.git.call(fixed).input_file(pack).run()?)?;
-    // As fetch does it: all that leads there is here.
-    let connected = repo.git.call(["rev-list", "--objects", "--quiet", "--stdin", "--not", "--all"]);
-    let ends = format!("{}\n{}\n", snapshot.commit, snapshot.base);
-    proven(repo, vm, bundle, "git rev-list", connected.input(ends).run()?)?;
-    let tree = repo.git.maybe_oid(["rev-parse", "-q", "--verify", &format!("{}^{{tree}}", snapshot.commit)])?;
-    if tree.as_ref() != Some(&snapshot.tree) {
-        return Err(unproven(format!(
-            "guest '{vm}' announced tree {}, which is not what it sent",
-            snapshot.tree.short()
-        )));
-    }
-    if repo.commit_parts(&snapshot.commit)?.0 != [snapshot.head.clone()] {
-        return Err(unproven(format!("guest '{vm}' announced another HEAD than the one its snapshot is made of")));
-    }
-    let changed = repo.diff(&snapshot.base, &snapshot.commit, true, &[])?;
-    refuse_reserved(changed.iter().filter(|change| change.status != 'D').map(|change| change.path.as_slice()))?;
-    repo.update(format!("update {} {}\n", Repo::vm_ref(vm, "snapshot"), snapshot.commit))?;
-    Ok(changed)
+/// What a base was asked for as.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// The guest's HEAD.
+    Head,
+    /// A commit.
+    Commit(Oid),
+    /// A revision, which the guest resolves.
+    Revision,
 }
 
-/// Opens a bundle where its pack begins; `None` when it is no bundle. What its header says besides is not believed.
-fn pack_of(bundle: &Path) -> Result<Option<File>> {
+/// How a pack is judged.
+#[derive(Clone, Debug, Default)]
+pub struct Rules {
+    /// The user's `fetch.fsck.*` and `receive.fsck.*`: message and severity.
+    pub fsck: Vec<(String, String)>,
+}
+
+/// Work that has been proven, in a repository of its own.
+#[derive(Debug)]
+pub struct Taken {
+    /// The work.
+    pub snapshot: Snapshot,
+    scratch: Scratch,
+    /// No object came: the repository has all of it.
+    is_old: bool,
+}
+
+impl Taken {
+    /// Proves the difference between base and snapshot, in a repository that knows nothing else: what the guest names and
+    /// did not send is not there.
+    ///
+    /// # Errors
+    /// [`Error::unverified`] when anything is not as claimed, or would steer the host's version control.
+    pub fn difference(
+        vm: &str,
+        asked: &Asked,
+        claim: Claim,
+        pack: File,
+        rules: &Rules,
+        scratch: Scratch,
+    ) -> Result<Taken> {
+        index(vm, &scratch, pack, rules, Links::Leave)?;
+        Taken::proven(vm, asked, claim, scratch)
+    }
+
+    /// Proves the whole history that leads to base and snapshot, in a repository that knows nothing else.
+    ///
+    /// # Errors
+    /// As [`Taken::difference`].
+    pub fn whole(vm: &str, asked: &Asked, claim: Claim, pack: File, rules: &Rules, scratch: Scratch) -> Result<Taken> {
+        left_out(vm, &claim, &[])?;
+        index(vm, &scratch, pack, rules, Links::Whole)?;
+        let input = format!("{}\n{}\n", claim.commit, claim.base);
+        let output = scratch.git().call(["rev-list", "--objects", "--quiet", "--stdin"]).input(input).run()?;
+        if output.code != Some(0) {
+            return Err(unverified(vm).caused_by(output.failure("git rev-list")));
+        }
+        Taken::proven(vm, asked, claim, scratch)
+    }
+
+    /// Proves the history that leads to base and snapshot. Every object that it names was sent, or is one that this guest
+    /// was given or gave, by what it says that it left out: naming an object of the host's does not bring it.
+    ///
+    /// # Errors
+    /// As [`Taken::difference`].
+    pub fn history(
+        repo: &Repo,
+        vm: &str,
+        asked: &Asked,
+        claim: Claim,
+        pack: File,
+        rules: &Rules,
+        given: &[Oid],
+    ) -> Result<Taken> {
+        left_out(vm, &claim, given)?;
+        let scratch = Scratch::beside(repo)?;
+        let length = pack.metadata().context(|| "cannot read what the guest sent".to_owned())?.size();
+        index(vm, &scratch, pack, rules, Links::Follow(repo))?;
+        let sent = sent(&scratch, repo, length)?;
+        connected(vm, repo, &scratch, &claim, &sent)?;
+        let taken = Taken::proven(vm, asked, claim, scratch)?;
+        Ok(Taken { is_old: sent.objects.is_empty(), ..taken })
+    }
+
+    fn proven(vm: &str, asked: &Asked, claim: Claim, scratch: Scratch) -> Result<Taken> {
+        let git = scratch.git();
+        let base = match asked {
+            Asked::Head => &claim.head,
+            Asked::Commit(base) => base,
+            Asked::Revision => &claim.base,
+        };
+        if *base != claim.base {
+            return Err(unproven(format!("guest '{vm}' answered another base than the one that was asked for")));
+        }
+        let commits = [&claim.commit, &claim.base].map(Oid::as_str);
+        let call = git.call(["rev-list", "--no-walk=unsorted", "--no-commit-header", "--format=%T %P"]).args(commits);
+        let lines = call.run()?;
+        let lines = String::from_utf8_lossy(if lines.code == Some(0) { &lines.stdout } else { b"" }).into_owned();
+        // What is no commit is passed over.
+        if lines.lines().count() != if claim.commit == claim.base { 1 } else { 2 } {
+            return Err(unproven(format!("guest '{vm}' did not send the commits that it announced")));
+        }
+        if lines.lines().next() != Some(&format!("{} {}", claim.tree, claim.head)) {
+            return Err(unproven(format!("guest '{vm}' announced another tree or HEAD than those of its snapshot")));
+        }
+        let changed = list(vm, git, &claim)?;
+        let paths = changed.iter().flat_map(|change| [Some(&change.path), change.from.as_ref()]).flatten();
+        refuse_reserved(paths.map(Vec::as_slice))?;
+        let Claim { base, head, branch, tree, commit, commits, since_prepare, mut notes, .. } = claim;
+        note_moved_submodules(&changed, &mut notes);
+        notes.extend(files(&scratch, vm, &changed)?);
+        let snapshot = Snapshot { base, head, branch, tree, commit, commits, since_prepare, changed, notes };
+        Ok(Taken { snapshot, scratch, is_old: false })
+    }
+
+    /// Returns the files that pathspecs choose of those that differ between base and snapshot.
+    ///
+    /// # Errors
+    /// When git does not take the pathspecs.
+    pub fn changed(&self, pathspecs: &[OsString]) -> Result<Vec<Change>> {
+        self.scratch.git().diff(&self.snapshot.base, &self.snapshot.commit, true, pathspecs)
+    }
+
+    /// Returns the difference between base and snapshot as a patch for `git apply`, of `limit` bytes at most: a small
+    /// pack can stand for a large one.
+    ///
+    /// # Errors
+    /// When git fails, there is no room for it, or it is larger.
+    pub fn patch(&self, pathspecs: &[OsString], limit: u64) -> Result<File> {
+        let file = tempfile::tempfile().context(|| "cannot make a temporary file".to_owned())?;
+        let call = self.compare(&["--patch", "--unified=3", "--binary", "--full-index"], pathspecs);
+        let Some((output, mut file)) = bounded(call, limit, file)? else {
+            return Err(Error::refused(format!("the patch has more than {limit} bytes"))
+                .detail("banger.maxBytes in git's configuration sets how many it may have"));
+        };
+        output.success("git diff-tree")?;
+        file.rewind().context(|| "cannot read a temporary file".to_owned())?;
+        Ok(file)
+    }
+
+    /// Returns git's table of changed lines.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub fn stat(&self, pathspecs: &[OsString]) -> Result<Vec<u8>> {
+        self.compare(&["--stat=100", "--summary"], pathspecs).stdout()
+    }
+
+    /// Every switch that a configuration could turn is fixed; exact renames only, for those apply without guessing.
+    fn compare(&self, how: &[&str], pathspecs: &[OsString]) -> Call {
+        let fixed = [
+            // Larger text counts as binary: git keeps some hundred bytes a line while it compares.
+            "-c",
+            "core.bigFileThreshold=32m",
+            "diff-tree",
+            "-r",
+            "--find-renames=100%",
+            "--no-ext-diff",
+            "--no-textconv",
+            "--no-color",
+            "--src-prefix=a/",
+            "--dst-prefix=b/",
+            "--diff-algorithm=myers",
+            "--inter-hunk-context=0",
+            "--no-indent-heuristic",
+            "--ignore-submodules=none",
+            "--submodule=short",
+        ];
+        let call = self.scratch.git().call(fixed).args(how.iter().copied());
+        let ends = [self.snapshot.base.as_str(), self.snapshot.commit.as_str(), "--"];
+        call.args(ends).args(pathspecs.iter().cloned())
+    }
+
+    /// Keeps the work in the repository, and records it as `refs/banger/<vm>/snapshot`.
+    ///
+    /// # Errors
+    /// When it cannot be kept.
+    pub fn keep(self, repo: &Repo, vm: &str) -> Result<Snapshot> {
+        // A pack without objects would stay in the repository, too.
+        if !self.is_old {
+            self.scratch.hand_over(repo)?;
+        }
+        repo.update(format!("update {} {}\n", Repo::vm_ref(vm, "snapshot"), self.snapshot.commit))?;
+        Ok(self.snapshot)
+    }
+}
+
+/// What git does about the objects that those in a pack name.
+#[derive(Clone, Copy)]
+enum Links<'a> {
+    /// They need not be there.
+    Leave,
+    /// They were all sent.
+    Whole,
+    /// They are there, or in the repository; and so are those that a thin pack is made against.
+    Follow(&'a Repo),
+}
+
+/// Brings a pack into a scratch repository, and has git look at each object.
+fn index(vm: &str, scratch: &Scratch, pack: File, rules: &Rules, links: Links<'_>) -> Result<()> {
     let context = || "cannot read what the guest sent".to_owned();
-    let mut reader = BufReader::new(File::open(bundle).context(context)?);
-    let (mut offset, mut line) = (0, Vec::new());
-    loop {
-        line.clear();
-        let length = (&mut reader).take(LINE).read_until(b'\n', &mut line).context(context)?;
-        if !line.ends_with(b"\n") || (offset == 0 && !matches!(&*line, b"# v2 git bundle\n" | b"# v3 git bundle\n")) {
-            return Ok(None);
+    let size = pack.metadata().context(context)?.size();
+    let mut severities = severities(rules);
+    let run = |how: &[String]| {
+        let mut pack = pack.try_clone().context(context)?;
+        pack.rewind().context(context)?;
+        let call = scratch.git().call(["-c", "pack.threads=1", "index-pack", "--stdin"]).args(how.iter().cloned());
+        call.env("GIT_ALLOC_LIMIT", GIT_ALLOC_LIMIT).input_file(pack).run()
+    };
+    let output = loop {
+        let list: Vec<_> = severities.iter().map(|(message, severity)| format!("{message}={severity}")).collect();
+        let list = list.join(",");
+        let output = match links {
+            Links::Follow(_) => run(&["--fix-thin".to_owned(), format!("--strict={list}")])?,
+            Links::Whole => run(&[format!("--strict={list}")])?,
+            Links::Leave => run(&[format!("--fsck-objects={list}")])?,
+        };
+        // What the user says of a message that this git does not know is passed over, as fetch does.
+        let before = severities.len();
+        if says(&output.stderr, UNKNOWN) {
+            let said = String::from_utf8_lossy(&output.stderr).to_ascii_lowercase();
+            severities.retain(|(message, _)| !said.lines().any(|line| line.ends_with(&format!(": {message}"))));
         }
-        offset += length as u64;
-        if line == b"\n" {
-            let mut pack = reader.into_inner();
-            pack.seek(SeekFrom::Start(offset)).context(context)?;
-            return Ok(Some(pack));
+        if severities.len() == before {
+            break output;
         }
-    }
-}
-
-/// Judges how a proof ended.
-fn proven(repo: &Repo, vm: &str, bundle: &Path, what: &str, output: Output) -> Result<()> {
+    };
+    // Before git 2.44 that option takes no severities.
+    let output = if output.code == Some(129) {
+        let output = run(&[])?;
+        if output.code == Some(0) { fsck(scratch, &severities)? } else { output }
+    } else {
+        output
+    };
     if output.code == Some(0) {
         return Ok(());
     }
-    if is_full(repo, bundle)? {
-        return Err(Error::failed("the disk is full: the guest's work does not fit beside the repository")
-            .detail("nothing was changed; make room, then fetch again")
-            .with_vm(vm)
-            .next(Next::Fetch));
-    }
-    let error = unproven(format!("the work of guest '{vm}' does not verify")).caused_by(output.failure(what));
-    let says = |what: &[u8]| output.stderr.windows(what.len()).any(|said| said == what);
-    if !MISSING.into_iter().any(says) {
-        return Err(error);
-    }
-    // What a guest's shallow history leaves out, no guest can send.
-    Err(error.detail("if the guest's history is not whole, the commits that it starts from must be here first").next(
-        match (repo.is_jj(), repo.is_shallow()?) {
-            (true, _) => Next::FetchUpstreamInJj,
-            (false, true) => Next::Unshallow,
-            (false, false) => Next::FetchUpstream,
-        },
-    ))
+    let full = is_full(scratch, size)?;
+    let error = unverified(vm).caused_by(output.failure("git index-pack"));
+    Err(match links {
+        Links::Follow(_) if full => {
+            Error::failed("the disk is full: the guest's work does not fit beside the repository")
+                .detail("nothing was changed; make room, then fetch again")
+                .with_vm(vm)
+                .next(Next::Fetch)
+        }
+        _ if full => Error::failed("the disk is full: the guest's work does not fit among temporary files")
+            .detail("nothing was changed; TMPDIR can name a place with more room"),
+        Links::Follow(repo) => lacking(error, &output.stderr, repo)?,
+        Links::Whole | Links::Leave => error,
+    })
 }
 
-/// Tells whether the disk, and not the bundle, may be what made the intake fail.
-fn is_full(repo: &Repo, bundle: &Path) -> Result<bool> {
-    let context = || "cannot ask for the room on the disk".to_owned();
-    let disk = rustix::fs::statvfs(&repo.git_dir).context(context)?;
-    Ok(disk.f_bavail * disk.f_frsize < bundle.metadata().context(context)?.len() + (1 << 20))
+/// Returns how each message of git's counts, by its name in lower case: ours, then what the user says.
+fn severities(rules: &Rules) -> Vec<(String, String)> {
+    let ours = HARMLESS.iter().map(|message| (message.to_ascii_lowercase(), "ignore".to_owned()));
+    let theirs = rules.fsck.iter().map(|(message, severity)| (message.to_ascii_lowercase(), severity.clone()));
+    // Any other severity could smuggle in a deadly message behind a comma.
+    let counts = |(message, severity): &(String, String)| {
+        ["error", "warn", "ignore"].contains(&severity.as_str()) && !DEADLY.contains(&message.as_str())
+    };
+    ours.chain(theirs.filter(counts)).collect()
+}
+
+/// Has git look at each object where 'git index-pack' cannot; that others are missing is no fault.
+fn fsck(scratch: &Scratch, severities: &[(String, String)]) -> Result<Output> {
+    let severities =
+        severities.iter().flat_map(|(message, severity)| ["-c".to_owned(), format!("fsck.{message}={severity}")]);
+    let call = scratch.git().call(severities).args(["fsck", "--strict", "--full", "--no-dangling", "--no-progress"]);
+    let output = call.env("GIT_ALLOC_LIMIT", GIT_ALLOC_LIMIT).run()?;
+    // Exit status 2: an object that is named is not there.
+    Ok(Output { code: output.code.map(|code| if code == 2 { 0 } else { code }), ..output })
+}
+
+/// Refuses a guest that left out of its history what leads to commits which it was not told to leave out.
+fn left_out(vm: &str, claim: &Claim, given: &[Oid]) -> Result<()> {
+    match claim.without.iter().find(|commit| !given.contains(commit)) {
+        None => Ok(()),
+        Some(commit) => {
+            Err(unproven(format!("guest '{vm}' leaves out commit {}, which it was not given", commit.short())))
+        }
+    }
+}
+
+/// Lists the files that differ between base and snapshot.
+fn list(vm: &str, git: &Git, claim: &Claim) -> Result<Vec<Change>> {
+    let call = git.diff_call(&claim.base, &claim.commit, true, &[]).env("GIT_ALLOC_LIMIT", LIST_ALLOC_LIMIT);
+    let too_many = || unproven(format!("guest '{vm}' has more changed files than can be listed"));
+    let Some((output, list)) = bounded(call, LIST, Vec::new())? else { return Err(too_many()) };
+    if output.code == Some(0) {
+        return Change::parse_all(&list);
+    }
+    let is_limit = says(&output.stderr, b"over limit") || says(&output.stderr, b"ut of memory");
+    let error = if is_limit { too_many() } else { unproven(format!("guest '{vm}' did not send all of its work")) };
+    Err(error.caused_by(output.failure("git diff-tree")))
+}
+
+/// Tells whether git says something.
+fn says(stderr: &[u8], what: &[u8]) -> bool {
+    stderr.windows(what.len()).any(|said| said == what)
+}
+
+/// Runs a child with stdout going into `to`; ends it, and returns `None`, when that is more than `limit` bytes.
+fn bounded<W: Write + Send>(call: Call, limit: u64, mut to: W) -> Result<Option<(Output, W)>> {
+    let context = || "cannot keep what git prints".to_owned();
+    let (read, write) = io::pipe().context(context)?;
+    std::thread::scope(|scope| {
+        let to = &mut to;
+        // When this ends before git does, the pipe breaks.
+        let reader = scope.spawn(move || io::copy(&mut read.take(limit + 1), to));
+        let output = call.run_into(File::from(OwnedFd::from(write)));
+        let copied = reader.join().map_err(|_| Error::bug("reading what git prints failed"))?;
+        Ok::<_, Error>((output?, copied.context(context)?))
+    })
+    .map(|(output, copied)| (copied <= limit).then_some((output, to)))
+}
+
+/// Adds to an error what helps if an object is missing: what a guest's shallow history leaves out, no guest can send.
+fn lacking(error: Error, stderr: &[u8], repo: &Repo) -> Result<Error> {
+    if !MISSING.iter().any(|missing| says(stderr, missing)) {
+        return Ok(error);
+    }
+    let error = error.detail("if the guest's history is shallow, make it whole there: git fetch --unshallow");
+    Ok(if repo.is_shallow()? { error.next(Next::Unshallow) } else { error })
+}
+
+/// What came in a pack.
+struct Sent {
+    /// Every object that the guest sent.
+    objects: HashSet<Oid>,
+    /// Objects of the host's that others in the pack are deltas against.
+    bases: Vec<Oid>,
+}
+
+/// Lists what came; `length` is that of the pack as it was sent, so that what git has added to it is known.
+fn sent(scratch: &Scratch, repo: &Repo, length: u64) -> Result<Sent> {
+    let mut sent = Sent { objects: HashSet::new(), bases: Vec::new() };
+    let context = || "cannot read what the guest sent".to_owned();
+    // The checksum at the end is where the first object that git has added begins.
+    let end = length - if repo.object_format == "sha1" { 20 } else { 32 };
+    for entry in std::fs::read_dir(scratch.path("objects/pack")).context(context)? {
+        let path = entry.context(context)?.path();
+        if path.extension().is_none_or(|extension| extension != "idx") {
+            continue;
+        }
+        let format = format!("--object-format={}", repo.object_format);
+        let call = scratch.git().call(["show-index", &format]).input_file(File::open(path).context(context)?);
+        for line in String::from_utf8_lossy(&call.stdout()?).lines() {
+            let mut words = line.split(' ');
+            let offset: u64 = words.next().and_then(|word| word.parse().ok()).unwrap_or(0);
+            let oid: Oid = words.next().unwrap_or_default().parse()?;
+            if offset < end {
+                sent.objects.insert(oid);
+            } else {
+                sent.bases.push(oid);
+            }
+        }
+    }
+    Ok(sent)
+}
+
+/// Proves that all that leads to base and snapshot was sent, or is what this guest was given or gave.
+fn connected(vm: &str, repo: &Repo, scratch: &Scratch, claim: &Claim, sent: &Sent) -> Result<()> {
+    let given = &claim.without;
+    let not = given.iter().map(|commit| format!("^{commit}\n"));
+    let input: String = [format!("{}\n{}\n", claim.commit, claim.base)].into_iter().chain(not).collect();
+    let call = scratch.git().call(["rev-list", "--objects", "--no-object-names", "--stdin"]).input(input);
+    let output = call.run()?;
+    if output.code != Some(0) {
+        return Err(lacking(unverified(vm).caused_by(output.failure("git rev-list")), &output.stderr, repo)?);
+    }
+    let list = String::from_utf8_lossy(&output.stdout);
+    let mut odd = HashSet::new();
+    for line in list.lines() {
+        let oid: Oid = line.parse()?;
+        if !sent.objects.contains(&oid) {
+            odd.insert(oid);
+        }
+    }
+    odd.extend(sent.bases.iter().cloned());
+    if odd.is_empty() {
+        return Ok(());
+    }
+    // Most are what was at the paths that changed; only the rest is worth a walk of all that was given.
+    for commit in given {
+        let raw =
+            ["diff-tree", "-r", "-t", "--raw", "--no-renames", "--no-abbrev", commit.as_str(), claim.commit.as_str()];
+        if let Ok(raw) = scratch.git().call(raw).stdout() {
+            for id in String::from_utf8_lossy(&raw).lines().filter_map(|line| line.split(' ').nth(2)) {
+                if let Ok(oid) = id.parse() {
+                    odd.remove(&oid);
+                }
+            }
+        }
+    }
+    if !odd.is_empty() && !given.is_empty() {
+        let input: String = given.iter().map(|commit| format!("{commit}\n")).collect();
+        let call = scratch.git().call(["rev-list", "--objects", "--no-object-names", "--stdin"]).input(input);
+        for id in String::from_utf8_lossy(&call.stdout()?).lines() {
+            odd.remove(&id.parse()?);
+        }
+    }
+    match odd.iter().min() {
+        None => Ok(()),
+        Some(oid) => {
+            let what = format!("guest '{vm}' names object {}, which it neither sent nor was given", oid.short());
+            Err(lacking(unproven(what), MISSING[0], repo)?)
+        }
+    }
+}
+
+/// Tells whether the disk, and not the pack, may be what made the intake fail.
+fn is_full(scratch: &Scratch, size: u64) -> Result<bool> {
+    let disk = rustix::fs::statvfs(scratch.path("")).context(|| "cannot ask for the room on the disk".to_owned())?;
+    Ok(disk.f_bavail * disk.f_frsize < size + (1 << 20))
+}
+
+/// Adds a note for each moved submodule that has none: one that was committed is as its checkout is, so the guest's script
+/// does not see that it moved.
+fn note_moved_submodules(changed: &[Change], notes: &mut Vec<Note>) {
+    let is_moved = |note: &&Note| note.kind == NoteKind::MovedSubmodule;
+    let seen: HashSet<_> = notes.iter().filter(is_moved).map(|note| note.path.clone()).collect();
+    let moved = changed.iter().filter(|change| change.new_mode == GITLINK && !seen.contains(&change.path));
+    notes.extend(moved.map(|change| Note { kind: NoteKind::MovedSubmodule, path: change.path.clone() }));
+}
+
+/// Proves that each changed file is there; returns a note for each that is a Git LFS pointer (git-lfs, docs/spec.md): less than 1024 bytes, with a
+/// fixed first line.
+fn files(scratch: &Scratch, vm: &str, changed: &[Change]) -> Result<Vec<Note>> {
+    const FIRST: &[u8] = b"version https://git-lfs.github.com/spec/v1\n";
+    const LARGEST: usize = 1024;
+    // Both sides of each file must be there, or no patch can be made of them.
+    let is_file = |mode: u32| mode != 0 && mode != GITLINK;
+    let before = changed.iter().filter(|change| is_file(change.old_mode)).map(|change| &change.old);
+    let after = changed.iter().filter(|change| is_file(change.new_mode));
+    let input: String = after.clone().map(|change| &change.new).chain(before).map(|oid| format!("{oid}\n")).collect();
+    if input.is_empty() {
+        return Ok(Vec::new());
+    }
+    let expected = input.lines().count();
+    let sizes = scratch.git().call(["cat-file", "--batch-check=%(objecttype) %(objectsize)", "--buffer"]).input(input);
+    let sizes = String::from_utf8_lossy(&sizes.stdout()?).into_owned();
+    let blob = |line: &str| {
+        let (kind, size) = line.split_once(' ')?;
+        (kind == "blob").then(|| size.parse::<usize>().ok()).flatten()
+    };
+    let sizes: Vec<_> = sizes.lines().map(blob).collect();
+    if sizes.len() != expected || sizes.contains(&None) {
+        return Err(unproven(format!("guest '{vm}' did not send all of its files")));
+    }
+    let is_small = |change: &Change, size: Option<usize>| {
+        change.new_mode & 0o170000 == 0o100000 && size.is_some_and(|size| size < LARGEST)
+    };
+    let small: Vec<_> = after.zip(sizes).filter(|(change, size)| is_small(change, *size)).collect();
+    let mut notes = Vec::new();
+    for small in small.chunks(POINTERS_AT_ONCE) {
+        let input: String = small.iter().map(|(change, _)| format!("{}\n", change.new)).collect();
+        let call = scratch.git().call(["cat-file", "--batch=%(objectsize)", "--buffer"]).input(input);
+        let contents = call.stdout()?;
+        let mut rest = contents.as_slice();
+        for (change, size) in small {
+            let start = rest.iter().position(|&byte| byte == b'\n').map_or(rest.len(), |at| at + 1);
+            let end = rest.len().min(start + size.unwrap_or_default());
+            if rest[start..end].starts_with(FIRST) {
+                notes.push(Note { kind: NoteKind::LfsPointer, path: change.path.clone() });
+            }
+            rest = rest.get(end + 1..).unwrap_or_default();
+        }
+    }
+    Ok(notes)
+}
+
+fn unverified(vm: &str) -> Error {
+    unproven(format!("the work of guest '{vm}' does not verify"))
 }
 
 fn unproven(message: String) -> Error {

@@ -12,6 +12,7 @@ mod merge;
 mod obstacles;
 mod pathspec;
 mod refs;
+pub mod scratch;
 mod sessions;
 pub mod ship;
 mod vcs;
@@ -32,7 +33,6 @@ use crate::reporter::Reporter;
 use crate::snapshot::{Change, Oid};
 
 use git::Git;
-pub use git::patched;
 use jj::Jj;
 pub use jj::root as jj_root;
 pub use obstacles::Why;
@@ -47,6 +47,10 @@ use worktree::WorkTree;
 pub struct Repo {
     git: Git,
     git_dir: PathBuf,
+    /// The git directory that all working trees share.
+    common_dir: PathBuf,
+    /// Where the objects are.
+    objects: PathBuf,
     object_format: String,
     top: Option<PathBuf>,
     /// Where in the work tree the user stands; empty at its top, else with a slash at the end.
@@ -80,7 +84,8 @@ impl Repo {
             return Workspace::open(jj, dir, reporter);
         }
         let mut call = Call::new("git", reporter).args(["rev-parse", "--path-format=absolute", "--show-object-format"]);
-        call = call.args(["--git-dir", "--git-path", "index", "--show-toplevel", "--show-prefix"]);
+        call = call.args(["--git-dir", "--git-common-dir", "--git-path", "objects", "--git-path", "index"]);
+        call = call.args(["--show-toplevel", "--show-prefix"]);
         if let Some(dir) = dir {
             call = call.dir(dir);
         }
@@ -93,9 +98,9 @@ impl Repo {
             let (why, rest) = place.said();
             return Err(Error::refused(why).said("git", rest).detail("go to the repository, or name it with -C"));
         }
-        let ([format, git_dir, index], top, prefix) = if place.code == Some(0) {
-            let [format, git_dir, index, top, prefix] = lines(&place.stdout)?;
-            ([format, git_dir, index], Some(as_path(top)), prefix.to_vec())
+        let ([format, git_dir, common_dir, objects, index], top, prefix) = if place.code == Some(0) {
+            let [format, git_dir, common_dir, objects, index, top, prefix] = lines(&place.stdout)?;
+            ([format, git_dir, common_dir, objects, index], Some(as_path(top)), prefix.to_vec())
         } else {
             // A bare repository, or the inside of a '.git': there git stops at the top.
             (lines(&place.stdout)?, None, Vec::new())
@@ -103,6 +108,8 @@ impl Repo {
         Ok(Repo {
             git: Git::new(as_path(git_dir), top.as_deref(), reporter),
             git_dir: as_path(git_dir),
+            common_dir: as_path(common_dir),
+            objects: as_path(objects),
             object_format: String::from_utf8_lossy(format).into_owned(),
             top,
             prefix,

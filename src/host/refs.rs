@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Repo, git};
+use super::Repo;
 use crate::error::Result;
 use crate::snapshot::Oid;
 
@@ -21,9 +21,6 @@ pub struct Records {
     /// The baseline's tree is not the head's: edits or untracked files were shipped beside it.
     pub shipped_edits: bool,
 }
-
-/// At most this many commits are named to a guest, so that it need not send what is here.
-const HAVES: &str = "--count=64";
 
 impl Repo {
     /// Returns the ref that records something about a guest for all work trees.
@@ -94,25 +91,13 @@ impl Repo {
         }
         self.update(refs + "\n").map(|()| true)
     }
+}
 
-    /// Returns commits that a guest may know and need not send: what was recorded, HEAD, the newest branches.
-    ///
-    /// # Errors
-    /// When git cannot be run.
-    pub fn haves(&self, records: &Records) -> Result<Vec<Oid>> {
-        let mut haves: Vec<_> = [&records.prepare, &records.baseline].into_iter().flatten().cloned().collect();
-        haves.extend(self.head().ok().filter(|head| !head.unborn).map(|head| head.commit));
-        // A prepared guest's history starts from what it got; any other may be a clone of the same upstream.
-        if records.prepare.is_none() {
-            let fixed = ["for-each-ref", "--sort=-committerdate", HAVES, "--format=%(objectname)"];
-            let refs = git::text(self.git.call(fixed).args(["refs/heads", "refs/remotes"]).stdout()?)?;
-            for line in refs.lines() {
-                haves.push(line.parse()?);
-            }
-        }
-        haves.sort();
-        haves.dedup();
-        Ok(haves)
+impl Records {
+    /// Returns the commits that this guest was given or gave: what leads to them it need not send, and only what leads to
+    /// them it may name without sending it.
+    pub fn given(&self) -> Vec<Oid> {
+        [&self.prepare, &self.baseline, &self.snapshot].into_iter().flatten().cloned().collect()
     }
 }
 

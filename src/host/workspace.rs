@@ -38,7 +38,8 @@ impl Workspace {
         let git = Git::new(&git_dir, Some(jj.root()), reporter);
         let object_format = git.line(["rev-parse", "--show-object-format"])?;
         let top = Some(jj.root().to_owned());
-        Ok(Repo { git, git_dir, object_format, top, prefix, vcs: Box::new(Workspace { jj }) })
+        let (common_dir, objects) = (git_dir.clone(), git_dir.join("objects"));
+        Ok(Repo { git, git_dir, common_dir, objects, object_format, top, prefix, vcs: Box::new(Workspace { jj }) })
     }
 }
 

@@ -254,3 +254,123 @@ guest_test!(an_export_of_a_branch_without_a_commit_holds_every_file, |guest| {
     let told = "exported 0 commits and 1 changed file from 'dev' since HEAD (<id>)\n";
     assert_eq!(host.run(&["export", VM, "--name-status"]), ran(0, "A\ta\n", told));
 });
+
+guest_test!(a_patch_applies_in_a_repository_and_in_plain_files_alike, |guest| {
+    let host = worked_in(guest);
+    guest.write("binary", b"\0\xff\x00binary\r\n");
+    let patch = host.stdout(&["export", VM, "--base-commit", "HEAD@prepare"]);
+    // Piped straight into git, in the repository itself, and in files that no repository holds.
+    let clone = host.path("clone");
+    host.git(&["clone", "-q", ".", clone.to_str().unwrap()]);
+    let plain = host.path("plain");
+    fs::create_dir(&plain).unwrap();
+    let mut unpack = host.command("sh");
+    unpack.args([
+        "-ec",
+        "git archive HEAD | tar -x -C ../plain; git banger export dev --base-commit @prepare -q >../same",
+    ]);
+    assert!(unpack.status().unwrap().success());
+    assert!(fs::read(host.path("same")).unwrap() == patch, "the same work gives another patch");
+    for folder in [&clone, &plain] {
+        let mut apply = host.command("sh");
+        apply.env("REPO", host.repo()).env("GIT_CEILING_DIRECTORIES", host.path(""));
+        let text = "git banger -C \"$REPO\" export dev --base-commit @prepare -q | git apply";
+        let output = apply.current_dir(folder).args(["-ec", text]).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        for name in ["a", "b", "moved", "new \"one\"\n", "run", "binary"] {
+            assert!(
+                fs::read(folder.join(name)).unwrap() == fs::read(guest.file(name)).unwrap(),
+                "{folder:?}: {name:?}"
+            );
+        }
+        assert!(!folder.join("folder/c").exists() && !folder.join("x.o").exists());
+    }
+});
+
+guest_test!(an_export_of_a_base_that_only_the_guest_knows, |guest| {
+    let host = worked_in(guest);
+    guest.git(&["branch", "theirs"]);
+    guest.write("a", edited("a", 3));
+    guest.commit("more by the worker");
+    let before = host.fingerprint().files_only();
+    let ran = host.run(&["export", VM, "--base-commit", "theirs", "--name-status", "--", "a", "b"]);
+    let told = "exported 1 commit and 2 changed files from 'dev' since theirs (<id>)\n";
+    assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("M\ta\nM\tb\n", told));
+    let patch = String::from_utf8(host.stdout(&["export", VM, "--base-commit", "theirs", "--", "a"])).unwrap();
+    assert!(patch.contains("-a 1 edited\n") && patch.contains("+a 3 edited\n"), "{patch}");
+    before.assert_same(&host.fingerprint().files_only());
+    let names = host.stdout(&["export", VM, "--base-commit", "theirs", "--name-only", "-z", "--", "n*", "moved"]);
+    assert_eq!(names, b"moved\0new \"one\"\n\0");
+});
+
+guest_test!(a_bundle_needs_just_the_head_that_was_prepared, |guest| {
+    let host = worked_in(guest);
+    let clone = |name: &str| {
+        let path = host.path(name);
+        host.git(&["clone", "-q", "--no-local", ".", path.to_str().unwrap()]);
+        path.to_str().unwrap().to_owned()
+    };
+    let with = clone("with");
+    host.stdout(&["export", VM, "--base-commit", "@prepare", "--format", "bundle", "-o", "../work.bundle"]);
+    let fetch =
+        ["fetch", "-q", "../work.bundle", "refs/banger/snapshot:refs/heads/work", "refs/banger/base:refs/heads/base"];
+    host.git(&[&["-C", &with], &fetch[..]].concat());
+    let told = |at: &str| host.git(&["-C", &with, "rev-parse", at]);
+    assert_eq!((told("base"), told("work^")), (told("HEAD"), guest.git(&["rev-parse", "HEAD"])));
+    host.git(&["-C", &with, "fsck", "--strict"]);
+    // Who has not that head is told so by git.
+    let without = host.path("without");
+    host.git(&["init", "-q", without.to_str().unwrap()]);
+    let mut command = host.command("git");
+    let output = command.current_dir(&without).args(fetch).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && said.contains("prerequisite"), "{said}");
+    // Outside of a repository nothing was prepared, and the bundle holds all.
+    let settings =
+        format!("[banger]\n\tsshConfig = {}\n[banger \"dev\"]\n\tpath = repo\n", guest.ssh_config().display());
+    fs::write(host.path("home/.gitconfig"), settings).unwrap();
+    let mut outside = host.banger(&["export", VM, "--format", "bundle", "-o", "../work.bundle"]);
+    assert_eq!(host.ran(outside.current_dir(host.path("home"))).code, Some(0));
+    let mut command = host.command("git");
+    assert!(command.current_dir(&without).args(fetch).status().unwrap().success());
+});
+
+guest_test!(a_bundle_is_whole_or_refused_where_nothing_was_prepared, |guest| {
+    let host = worked_in(guest);
+    guest.write(".git/shallow", guest.git(&["rev-parse", "HEAD"]) + "\n");
+    let settings =
+        format!("[banger]\n\tsshConfig = {}\n[banger \"dev\"]\n\tpath = repo\n", guest.ssh_config().display());
+    fs::write(host.path("home/.gitconfig"), settings).unwrap();
+    let mut outside = host.banger(&["export", VM, "--format", "bundle", "-o", "../work.bundle"]);
+    let ran = host.ran(outside.current_dir(host.path("home")));
+    assert!(ran.code == Some(5) && !host.path("work.bundle").exists(), "{ran:?}");
+    let mut outside = host.banger(&["export", VM, "--name-only"]);
+    assert_eq!(host.ran(outside.current_dir(host.path("home"))).code, Some(0));
+});
+
+guest_test!(large_text_is_text, |guest| {
+    let host = Host::new(guest);
+    let text: String = (0..400_000).map(|number| format!("{number}\n")).collect();
+    host.write("large", &text);
+    host.commit("large");
+    host.prepare();
+    guest.write("large", text.replace("\n77777\n", "\n77777 edited\n") + "more\n");
+    let stat = host.run(&["export", VM, "--stat"]);
+    assert!(stat.stdout.contains(" large | 3 ++-\n"), "{}", stat.stdout);
+    let patch = String::from_utf8(host.stdout(&["export", VM])).unwrap();
+    assert!(patch.contains("\n-77777\n+77777 edited\n") && !patch.contains("GIT binary patch"), "{}", patch.len());
+});
+
+guest_test!(submodules_that_moved_are_named_though_the_guest_does_not, |guest| {
+    let host = Host::new(guest);
+    host.prepare();
+    let id = |digit: &str| format!("160000,{},sub", digit.repeat(40));
+    fs::create_dir(guest.file("sub")).unwrap();
+    guest.git(&["update-index", "--add", "--cacheinfo", &id("1")]);
+    guest.git(&["commit", "-qm", "one"]);
+    guest.git(&["update-index", "--add", "--cacheinfo", &id("2")]);
+    guest.git(&["commit", "-qm", "two"]);
+    let run = host.run(&["export", VM, "--name-status", "--base-commit", "HEAD~1"]);
+    assert_eq!((run.code, run.stdout.as_str()), (Some(0), "M\tsub\n"));
+    assert!(run.stderr.contains("'sub'"), "{}", run.stderr);
+});

@@ -62,7 +62,8 @@ fn each_fault_has_its_message() {
     );
     let refused = lost(Faults { refuse_auth: true, ..Faults::default() });
     assert_eq!(refused.code, Some(3));
-    assert!(refused.stderr.contains("' in\n  offered ED25519 SHA256:"), "{}", refused.stderr);
+    assert!(refused.stderr.contains(" refuses to log in user '"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("'\n  offered ED25519 SHA256:"), "{}", refused.stderr);
     assert_eq!(lost(Faults { noise: vec![b'\n'; 200_000], ..Faults::default() }).code, Some(5));
 }
 

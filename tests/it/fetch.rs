@@ -56,7 +56,7 @@ guest_test!(a_shallow_history_that_does_not_reach_the_hosts_says_how_to_bring_th
     }
     guest.write(".git/shallow", guest.git(&["rev-parse", "HEAD"]) + "\n");
     let run = host.run(&["fetch", VM, "--base-commit", "HEAD"]);
-    let way = "\n  if the guest's history is not whole, the commits that it starts from must be here first\nhint: git fetch\n";
+    let way = "\n  if the guest's history is shallow, make it whole there: git fetch --unshallow\n";
     assert!(run.code == Some(5) && run.stderr.ends_with(way), "{run:?}");
     assert!(!host.git(&["for-each-ref"]).contains("/snapshot"));
 });

@@ -276,20 +276,32 @@ fn upstream(host: &Host, of: &Path) -> String {
     format!("file://{}", upstream.display())
 }
 
-/// Gives the guest a history that leaves out the parent of its HEAD, which only upstream has; returns its URL.
-fn shallow_guest(guest: &TestGuest, host: &Host) -> String {
+/// What brings the work since the guest's own HEAD, whatever the host knows of it.
+const FETCH: [&str; 4] = ["fetch", VM, "--base-commit", "HEAD"];
+
+#[test]
+fn a_history_that_a_guest_has_only_half_of_comes_when_it_is_whole() {
+    let guest = TestGuest::russh();
+    let host = Host::new(&guest);
+    host.prepare();
     guest.git(&["checkout", "-q", "--orphan", "elsewhere"]);
     for name in ["one", "two"] {
         guest.write(name, "committed\n");
         guest.commit(name);
     }
-    let upstream = upstream(host, &guest.workspace());
+    let upstream = upstream(&host, &guest.workspace());
     guest.write(".git/shallow", guest.git(&["rev-parse", "HEAD"]) + "\n");
-    upstream
+    host.git(&["remote", "add", "origin", &upstream]);
+    // That the host has the rest is no help: whoever names an object need not have it.
+    for _ in 0..2 {
+        let ran = host.run(&FETCH);
+        assert!(ran.code == Some(5) && hints::hints(&ran.stderr).is_empty(), "{ran:?}");
+        assert!(ran.stderr.contains("is shallow, make it whole there: git fetch --unshallow\n"), "{ran:?}");
+        host.git(&["fetch", "-q"]);
+    }
+    guest.git(&["fetch", "-q", "--unshallow", &upstream]);
+    assert_eq!(host.run(&FETCH).code, Some(0));
 }
-
-/// What brings the work since the guest's own HEAD, whatever the host knows of it.
-const FETCH: [&str; 4] = ["fetch", VM, "--base-commit", "HEAD"];
 
 next_steps! {
     Prepare, prepare: {
@@ -391,40 +403,25 @@ next_steps! {
         drop(stdin);
     }
 
-    FetchUpstream, what_is_new_upstream: {
-        let guest = TestGuest::russh();
-        let host = Host::new(&guest);
-        host.prepare();
-        let upstream = shallow_guest(&guest, &host);
-        host.git(&["remote", "add", "origin", &upstream]);
-        taken(&host, &FETCH, "git fetch");
-        let ran = host.run(&FETCH);
-        assert_eq!(ran.code, Some(0), "{ran:?}");
-    }
-
-    FetchUpstreamInJj, what_is_new_upstream_in_jj: {
-        for world in [World::colocated(), World::separate()] {
-            world.prepare();
-            let upstream = shallow_guest(&world.guest, &world.host);
-            world.jj(&["git", "remote", "add", "origin", &upstream]);
-            taken_in_jj(&world, &world.banger(&FETCH), "jj git fetch");
-            let ran = world.banger(&FETCH);
-            assert_eq!(ran.code, Some(0), "{ran:?}");
-        }
-    }
-
     Unshallow, the_whole_history: {
         let guest = TestGuest::russh();
         let host = Host::new(&guest);
-        host.write("a", edited("a", 1));
-        host.commit("more");
-        host.prepare();
-        let upstream = shallow_guest(&guest, &host);
+        for line in [1, 2] {
+            host.write("a", edited("a", line));
+            host.commit("more");
+        }
+        let upstream = upstream(&host, &host.repo());
         let config = fs::read_to_string(host.file(".git/config")).unwrap();
         fs::remove_dir_all(host.repo()).unwrap();
         git_in(&host, &host.path(""), &["clone", "-q", "--depth=1", "--branch=main", &upstream, "repo"]);
         fs::write(host.file(".git/config"), config).unwrap();
         host.git(&["remote", "add", "origin", &upstream]);
+        host.prepare();
+        // Its work goes out from a commit that leads to what it was given, and that is not here.
+        guest.git(&["fetch", "-q", "--depth=3", &upstream, "main"]);
+        guest.git(&["checkout", "-q", "HEAD~"]);
+        guest.write("b", edited("b", 1));
+        guest.commit("on the one before");
         taken(&host, &FETCH, "git fetch --unshallow");
         let ran = host.run(&FETCH);
         assert_eq!(ran.code, Some(0), "{ran:?}");
@@ -450,9 +447,14 @@ next_steps! {
             assert!(world.jj(&["resolve", "--list", "-r", "@"]).starts_with("a "), "{ran:?}");
             taken_in_jj(&world, &ran, "jj resolve -r @");
             assert_eq!(world.log("@", "conflict"), "false");
-            world.jj(&["undo"]);
+            // Within the second in which it was made, jj would make the same commit again, and fails.
+            let undo = || {
+                std::thread::sleep(std::time::Duration::from_millis(1100));
+                world.jj(&["undo"]);
+            };
+            undo();
             taken_in_jj(&world, &world.banger(&["prepare", VM, "-n"]), "jj resolve -r @");
-            world.jj(&["undo"]);
+            undo();
             world.jj(&["new"]);
             taken_in_jj(&world, &world.banger(&["prepare", VM, "-n"]), "jj resolve -r @-");
             let ran = world.banger(&["prepare", VM, "-n"]);

@@ -12,6 +12,63 @@ use crate::support::write_program;
 
 const SINCE: [&str; 4] = ["pull", VM, "--base-commit", "HEAD@prepare"];
 
+/// Passes an answer on with another header and another pack, as `make.sh` says.
+const ANSWER: &str = r#"
+import os, subprocess, sys
+home, out, whole = os.environ["HOME"], sys.stdout.buffer, sys.stdin.buffer.read()
+at = whole.find(b"git-banger 1 ")
+if at < 0 or b"\ncommit " not in whole:
+    out.write(whole)
+    sys.exit()
+marker, rest = whole[at:].split(b"\n", 1)
+header, rest = rest.split(b"\n\n", 1)
+notes, rest = (b"\0", rest[1:]) if rest[:1] == b"\0" else [part + b"\0\0" for part in rest.split(b"\0\0", 1)]
+end = b"\ngit-banger end " + marker.split(b" ")[2] + b"\n"
+rest = rest[:rest.index(end)]
+path = home + "/pack"
+with open(path, "wb") as pack:
+    pack.write(rest)
+lines = [line.decode().split(" ", 1) for line in header.split(b"\n")]
+env = dict(os.environ, PACK=path, PYTHONPATH=home, PYTHONDONTWRITEBYTECODE="1", **{"WAS_" + key: value for key, value in lines})
+made = subprocess.run(["/bin/sh", home + "/make.sh"], cwd=home + "/repo", env=env, stdout=subprocess.PIPE, check=True)
+new = dict(line.split("=", 1) for line in made.stdout.decode().splitlines())
+header = "\n".join(key + " " + new.get(key, value) for key, value in lines)
+out.write(marker + b"\n" + header.encode() + b"\n\n" + notes + open(path, "rb").read() + end)
+"#;
+
+/// What it takes to write a pack by hand.
+const MAKE_PACK: &str = r#"
+import hashlib, os, struct, subprocess, zlib
+def git(*args, **more):
+    return subprocess.run(("git",) + args, stdout=subprocess.PIPE, check=True, **more).stdout
+def number(value):
+    out = b""
+    while value > 127:
+        out += bytes([value & 127 | 128])
+        value >>= 7
+    return out + bytes([value])
+def head(kind, size):
+    first, size, out = kind << 4 | size & 15, size >> 4, b""
+    while size:
+        out += bytes([first | 128])
+        first, size = size & 127, size >> 7
+    return out + bytes([first])
+def entry(kind, body, base=b""):
+    return head(kind, len(body)) + base + zlib.compress(body, 9)
+def write(*entries):
+    pack = b"PACK" + struct.pack(">II", 2, len(entries)) + b"".join(entries)
+    open(os.environ["PACK"], "wb").write(pack + hashlib.sha1(pack).digest())
+"#;
+
+/// Sends a commit of `$tree` on the guest's HEAD or on `$parents`, that tree, what an export has to have beside them, and
+/// `$more`.
+const SEND: &str = r#"
+commit=$(git commit-tree -m work ${parents:--p HEAD} "$tree")
+printf '%s\n' "$commit" "$tree" "$WAS_base" $(git rev-parse "$WAS_base^{tree}") $more | sort -u |
+	git pack-objects -q --stdout >"$PACK"
+printf '%s\n' "commit=$commit" "tree=$tree"
+"#;
+
 /// A guest whose answers pass through a program of the test's, and a host that has prepared it.
 struct Hostile {
     guest: TestGuest,
@@ -39,6 +96,38 @@ impl Hostile {
         self
     }
 
+    /// Has the guest answer something else: `script` runs in its workspace, may write another pack to `$PACK`, and prints
+    /// `KEY=VALUE` for each line of the header that it replaces.
+    fn answers_instead(self, script: &str) -> Hostile {
+        let home = self.guest.home();
+        fs::write(home.join("answer.py"), ANSWER).unwrap();
+        fs::write(home.join("make_pack.py"), MAKE_PACK).unwrap();
+        fs::write(home.join("make.sh"), format!("set -e\n{script}\n")).unwrap();
+        self.answers("exec python3 \"$HOME/answer.py\"")
+    }
+
+    /// Returns the names in the host's folder of packs, and what git counts of all its objects.
+    fn store(&self) -> (Vec<String>, String) {
+        let packs = fs::read_dir(self.host.file(".git/objects/pack")).unwrap();
+        let mut packs: Vec<_> = packs.map(|pack| pack.unwrap().file_name().to_string_lossy().into_owned()).collect();
+        packs.sort();
+        (packs, self.host.git(&["count-objects", "-v"]))
+    }
+
+    /// Runs pull, fetch and both kinds of export, which must all refuse with exit code 5; returns what they said.
+    fn refused_by_all(&self, base: &str) -> Vec<String> {
+        let output = self.host.path("out");
+        let to = ["-o", output.to_str().unwrap()];
+        let (patch, bundle) = (to.to_vec(), [&to[..], &["--format", "bundle"]].concat());
+        let verbs = [("pull", vec![]), ("fetch", vec![]), ("export", patch), ("export", bundle)];
+        let refused = |(verb, more): (&str, Vec<&str>)| {
+            let said = self.refused(&[&[verb, VM, "--base-commit", base], &more[..]].concat(), &[5]);
+            assert!(!output.exists(), "{said}");
+            said
+        };
+        verbs.map(refused).to_vec()
+    }
+
     /// Runs a command that must fail and change nothing; returns what it said.
     fn refused(&self, args: &[&str], codes: &[i32]) -> String {
         let files = self.host.fingerprint().files_only().without(&[self.host.file(".git")]);
@@ -47,7 +136,7 @@ impl Hostile {
             let all = self.host.git(&["for-each-ref"]);
             all.lines().filter(|line| !line.ends_with("/snapshot")).map(str::to_owned).collect::<Vec<_>>()
         };
-        let (standing, before) = (self.host.standing(), refs());
+        let (standing, before, store) = (self.host.standing(), refs(), self.store());
         let ran = self.host.run(args);
         assert!(ran.code.is_some_and(|code| codes.contains(&code)), "{args:?}: {ran:?}");
         assert!(ran.stderr.starts_with("error: "), "{ran:?}");
@@ -56,6 +145,10 @@ impl Hostile {
         standing.assert_same(&self.host.standing());
         assert_eq!(refs(), before, "{args:?}");
         if ran.code == Some(5) {
+            // Whatever came is gone again; a pull stores the host's own files, but no pack.
+            let (packs, objects) = self.store();
+            assert_eq!(packs, store.0, "{args:?}");
+            assert!(args[0] == "pull" || objects == store.1, "{args:?}: {objects} instead of {}", store.1);
             assert!(!self.host.git(&["for-each-ref"]).contains("/snapshot"), "{ran:?}");
         }
         ran.stderr
@@ -85,7 +178,7 @@ fn a_tree_or_head_that_was_not_sent_is_found_out() {
 fn an_answer_that_is_cut_doubled_or_noise_is_no_answer() {
     let programs = [
         "head -c 400",
-        "head -c 700",
+        "head -c -40",
         "head -c -1",
         "cat; echo more",
         "cat >/dev/null",
@@ -96,7 +189,9 @@ fn an_answer_that_is_cut_doubled_or_noise_is_no_answer() {
         "LC_ALL=C sed 's/^\\(head .*\\)/\\1\\n\\1/'",
         "LC_ALL=C sed '/^branch /d'",
         "head -n 1; yes 'more and more' | awk '{ print \"k\" NR, $0 }'",
-        "LC_ALL=C sed 's/# v2 git bundle/# v9 git bundle/'",
+        "LC_ALL=C sed 's/^format .*/format md5/'",
+        "LC_ALL=C sed 's/^without .*/without all/'",
+        "LC_ALL=C sed '/^without /d'",
         "LC_ALL=C sed 's/PACK/KCAP/'",
         "LC_ALL=C sed '/^$/q'",
     ];
@@ -153,28 +248,6 @@ fn names_and_words_of_the_guest_cannot_steer_a_terminal() {
 }
 
 #[test]
-fn a_patch_of_other_files_than_those_listed_is_refused() {
-    let programs = [
-        (
-            "sed 's,^\\(diff --git\\|---\\|+++\\) .*a$,\\1 b/.jj/x,; s,^diff .*,& b/.jj/x,'",
-            "a patch of '.jj/x', which it does not list",
-        ),
-        (
-            "sed 's,^diff --git a/a b/a$,diff --git a/b b/a\\nsimilarity index 50%\\nrename from b\\nrename to a,
-                s,^--- a/a$,--- a/b,'",
-            "a patch of 'b', which it does not list",
-        ),
-        ("sed 's/^@@ .*/@@ -1,99 +1,99 @@/'", "does not take what the guest sent for a patch"),
-    ];
-    for (program, why) in programs {
-        let hostile = Hostile::new().answers(&format!("LC_ALL=C {program}"));
-        let patch = hostile.host.path("patch");
-        let said = hostile.refused(&["export", VM, "-o", patch.to_str().unwrap()], &[5]);
-        assert!(said.contains(why) && !patch.exists(), "{said}");
-    }
-}
-
-#[test]
 fn nothing_is_written_through_a_symlink() {
     let hostile = Hostile::new();
     let outside = hostile.host.path("outside");
@@ -198,4 +271,473 @@ fn nothing_is_written_through_a_symlink() {
     let said = hostile.host.run(&SINCE);
     assert_eq!(said.code, Some(1), "{said:?}");
     assert_eq!(fs::read_to_string(outside.join("c")).unwrap(), "outside\n");
+}
+
+/// A guest that knows ids of what the host has on a branch which it never shipped: a commit, its tree, a folder, a file.
+struct Private {
+    hostile: Hostile,
+    commit: String,
+    parent: String,
+    tree: String,
+    folder: String,
+    file: String,
+}
+
+const SECRET: &str = "of the host alone: one line that is long enough for a delta to be worth its while\n";
+
+impl Private {
+    fn new() -> Private {
+        let hostile = Hostile::new();
+        let host = &hostile.host;
+        host.git(&["checkout", "-q", "-b", "private"]);
+        host.write("secret", SECRET);
+        host.write("closed/inner", format!("{SECRET}inner\n"));
+        host.commit("private");
+        let [commit, parent, tree, folder, file] =
+            ["HEAD", "HEAD^", "HEAD^{tree}", "HEAD:closed", "HEAD:secret"].map(|name| host.git(&["rev-parse", name]));
+        host.git(&["checkout", "-q", "main"]);
+        Private { hostile, commit, parent, tree, folder, file }
+    }
+}
+
+/// Returns the script of a guest that names something private.
+type Way<'a> = &'a dyn Fn(&Private) -> String;
+
+/// Adds an entry to the tree of the guest's HEAD, and sends it without what the entry names.
+fn with_entry(entry: &str) -> String {
+    format!("tree=$( (git ls-tree HEAD; printf '{entry}\\n') | git mktree --missing)\n{SEND}")
+}
+
+#[test]
+fn naming_an_object_of_the_hosts_does_not_bring_it() {
+    let below = |private: &Private| {
+        let raw = "author W <w> 1700000000 +0000\\ncommitter W <w> 1700000000 +0000\\n\\nx\\n";
+        format!(
+            "tree=$(git rev-parse HEAD^{{tree}})
+            more=$(printf \"tree $tree\\nparent {}\\n{raw}\" | git hash-object -w -t commit --literally --stdin)
+            parents=\"-p $more\"; echo head=$more\n{SEND}",
+            private.commit
+        )
+    };
+    let itself = |private: &Private| {
+        let Private { commit, parent, tree, .. } = private;
+        let empty = "git pack-objects -q --stdout </dev/null >\"$PACK\"";
+        format!("{empty}; printf '%s\\n' commit={commit} tree={tree} head={parent}")
+    };
+    let beside = |private: &Private| {
+        // The commit is not there, and commit-tree wants to see it.
+        let raw = "author W <w> 1700000000 +0000\\ncommitter W <w> 1700000000 +0000\\n\\nx\\n";
+        format!(
+            "tree=$(git rev-parse HEAD^{{tree}}); head=$(git rev-parse HEAD)
+            more=$(printf \"tree $tree\\nparent $head\\nparent {}\\n{raw}\" | git hash-object -w -t commit --literally --stdin)
+            parents=\"-p $more\"; echo head=$more\n{SEND}",
+            private.commit
+        )
+    };
+    let ways: [(&str, Way<'_>); 6] = [
+        ("a file", &|private| with_entry(&format!("100644 blob {}\\tleak", private.file))),
+        ("a link", &|private| with_entry(&format!("120000 blob {}\\tleak", private.file))),
+        ("a folder", &|private| with_entry(&format!("040000 tree {}\\tleak", private.folder))),
+        ("a parent", &below),
+        ("a parent of a merge", &beside),
+        ("the snapshot", &itself),
+    ];
+    for (what, way) in ways {
+        println!("named: {what}");
+        let private = Private::new();
+        let script = way(&private);
+        let hostile = private.hostile.answers_instead(&script);
+        for args in [&["fetch", VM, "--base-commit", "HEAD@prepare"][..], &SINCE] {
+            let said = hostile.refused(args, &[5]);
+            assert!(said.contains("which it neither sent nor was given"), "{what}: {said}");
+        }
+        // An export knows none of the host's objects to begin with; where only history names one, its patch is whole.
+        if !what.contains("parent") {
+            hostile.refused_by_all("HEAD@prepare");
+        }
+        hostile.refused(&["export", VM, "--base-commit", "HEAD@prepare", "--format", "bundle"], &[5]);
+    }
+}
+
+#[test]
+fn what_was_given_may_be_named_without_being_sent() {
+    let hostile = Hostile::new();
+    fs::remove_dir_all(hostile.guest.workspace()).unwrap();
+    // A file of the history that prepare ships, but of no tree that is current.
+    hostile.host.write("once", SECRET);
+    hostile.host.commit("with it");
+    let id = hostile.host.git(&["rev-parse", "HEAD:once"]);
+    hostile.host.git(&["rm", "-q", "once"]);
+    hostile.host.commit("without it");
+    hostile.host.prepare();
+    let hostile = hostile.answers_instead(&with_entry(&format!("100644 blob {id}\\tagain")));
+    // A patch is made of what was sent alone.
+    hostile.refused(&["export", VM, "--base-commit", "HEAD@prepare"], &[5]);
+    for args in [&["fetch", VM, "--base-commit", "HEAD@prepare"][..], &SINCE] {
+        let ran = hostile.host.run(args);
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+    }
+    assert_eq!(hostile.host.read("again"), SECRET);
+}
+
+#[test]
+fn a_thin_pack_is_made_against_what_was_given_alone() {
+    // A commit, its tree, and a file in it that is another one with a line more, as a delta against that.
+    let make = |base: &str, text: &str| {
+        let text = format!("{text:?}");
+        format!(
+            r#"exec python3 - <<'END'
+from make_pack import *
+old = {text}.encode()
+new = old + b"more\n"
+blob = hashlib.sha1(b"blob %d\0" % len(new) + new).hexdigest()
+tree = git("mktree", "--missing", input=git("ls-tree", "HEAD") + b"100644 blob %s\tleak\n" % blob.encode())
+tree = tree.decode().strip()
+commit = git("commit-tree", "-m", "work", "-p", "HEAD", tree).decode().strip()
+delta = number(len(old)) + number(len(new)) + bytes([0x90, len(old), 5]) + b"more\n"
+commit_body, tree_body = git("cat-file", "commit", commit), git("cat-file", "tree", tree)
+write(entry(1, commit_body), entry(2, tree_body), entry(7, delta, bytes.fromhex("{base}")))
+print("commit=" + commit)
+print("tree=" + tree)
+END"#
+        )
+    };
+    let private = Private::new();
+    let script = make(&private.file, SECRET);
+    let hostile = private.hostile.answers_instead(&script);
+    for said in hostile.refused_by_all("HEAD@prepare").iter().take(2) {
+        assert!(said.contains("which it neither sent nor was given"), "{said}");
+    }
+
+    let hostile = Hostile::new();
+    let (id, text) = (hostile.host.git(&["rev-parse", "HEAD:b"]), hostile.host.read("b"));
+    let hostile = hostile.answers_instead(&make(&id, &text));
+    let ran = hostile.host.run(&SINCE);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(hostile.host.read("leak"), text + "more\n");
+}
+
+#[test]
+fn the_base_is_the_one_that_was_asked_for() {
+    const OTHER: &str = "answered another base than the one that was asked for";
+    let hostile = Hostile::new();
+    hostile.guest.commit("by the worker");
+    hostile.guest.write("a", "more\n");
+    let hostile = hostile.answers_instead("echo base=$(git rev-parse HEAD)");
+    let id = hostile.host.git(&["rev-parse", "refs/banger/dev/prepare"]);
+    for base in ["HEAD@prepare", id.as_str()] {
+        for said in hostile.refused_by_all(base) {
+            assert!(said.contains(OTHER), "{said}");
+        }
+    }
+    // Asked for as HEAD, which is the default, it is the head.
+    let hostile = hostile.answers_instead("echo base=$(git rev-parse HEAD~1)");
+    for base in [&[][..], &["--base-commit", "HEAD"], &["--base-commit", "@"]] {
+        let said = hostile.refused(&[&["fetch", VM], base].concat(), &[5]);
+        assert!(said.contains(OTHER), "{said}");
+    }
+    // Asked for by a name of the guest's, it is the guest's word; but a commit it must be, and one that is here.
+    for what in ["HEAD^{tree}", "HEAD:b"] {
+        hostile.refused_with_base(what);
+    }
+    let hostile = hostile.answers_instead("echo base=$(git rev-parse HEAD~1)");
+    assert_eq!(hostile.host.run(&["fetch", VM, "--base-commit", "main"]).code, Some(0));
+}
+
+impl Hostile {
+    fn refused_with_base(&self, what: &str) {
+        fs::write(self.guest.home().join("make.sh"), format!("echo base=$(git rev-parse '{what}')\n")).unwrap();
+        self.refused_by_all("main");
+    }
+}
+
+#[test]
+fn metadata_of_version_control_is_neither_removed_nor_renamed() {
+    let works = [
+        "git rm -q --cached .jj/repo/config.toml; rm -r .jj",
+        "mv .jj/repo/config.toml taken; rm -r .jj",
+        "mv b .jj/repo/moved",
+        "echo more >>.jj/repo/config.toml",
+    ];
+    for work in works {
+        let hostile = Hostile::new();
+        // A commit of its own has it already, so that the base does, too.
+        hostile.guest.write(".jj/repo/config.toml", "[aliases]\n");
+        hostile.guest.git(&["add", "-f", ".jj"]);
+        hostile.guest.commit("planted");
+        assert!(hostile.guest.command("sh").args(["-ec", work]).status().unwrap().success());
+        for said in hostile.refused_by_all("HEAD") {
+            assert!(said.contains("would steer the version control"), "{work}: {said}");
+        }
+    }
+}
+
+#[test]
+fn a_rename_into_a_git_directory_is_refused_whatever_the_user_allows() {
+    // git itself keeps such trees from being made of files.
+    for (name, kind) in [(".git", "tree"), (".GIT", "blob"), ("git~1", "blob")] {
+        let hostile = Hostile::new().answers_instead(&format!(
+            "blob=$(git rev-parse HEAD:b); inner=$(printf '100644 blob %s\\tb\\n' $blob | git mktree)
+            case {kind} in tree) entry=\"040000 tree $inner\" more=$inner ;; *) entry=\"100644 blob $blob\" ;; esac
+            tree=$( (git ls-tree HEAD | grep -v 'b$'; printf '%s\\t%s\\n' \"$entry\" '{name}') | git mktree)
+            more=\"$more $blob\"\n{SEND}"
+        ));
+        // No setting of the user's lets that in, not even one that hides in another.
+        for (key, value) in [
+            ("user.name", "Host"),
+            ("fetch.fsck.hasDotgit", "ignore"),
+            ("receive.fsck.hasdotgit", "warn"),
+            ("fetch.fsck.badDate", "ignore,hasDotgit=ignore"),
+        ] {
+            hostile.host.git(&["config", key, value]);
+            for said in hostile.refused_by_all("HEAD@prepare") {
+                assert!(said.contains("asDotgit"), "{name}, {key}={value}: {said}");
+            }
+        }
+    }
+}
+
+#[test]
+fn garbage_and_half_packs_are_refused() {
+    let packs = [
+        ("garbage", "head -c 5000 /dev/urandom >\"$PACK\""),
+        ("nothing", ": >\"$PACK\""),
+        ("empty", "git pack-objects -q --stdout </dev/null >\"$PACK\""),
+        ("cut", "head -c 100 \"$PACK\" >\"$PACK.new\"; mv \"$PACK.new\" \"$PACK\""),
+        ("without its sum", "head -c -20 \"$PACK\" >\"$PACK.new\"; mv \"$PACK.new\" \"$PACK\""),
+        ("with junk behind it", "echo junk >>\"$PACK\""),
+        ("twice", "cat \"$PACK\" \"$PACK\" >\"$PACK.new\"; mv \"$PACK.new\" \"$PACK\""),
+        ("without its files", "printf '%s\\n' $WAS_base | git pack-objects -q --stdout >\"$PACK\""),
+    ];
+    for (name, script) in packs {
+        println!("a pack: {name}");
+        Hostile::new().answers_instead(script).refused_by_all("HEAD@prepare");
+    }
+}
+
+#[test]
+fn a_history_leaves_out_only_what_was_given_and_says_so() {
+    let private = Private::new();
+    let hostile = private.hostile.answers_instead(&format!("echo without={}", private.commit));
+    let bundle = ["export", VM, "--base-commit", "HEAD@prepare", "--format", "bundle"];
+    for args in [&["fetch", VM, "--base-commit", "HEAD@prepare"][..], &SINCE, &bundle] {
+        let said = hostile.refused(args, &[5]);
+        assert!(said.contains("which it was not given"), "{said}");
+    }
+    // Less than what it left out: as a bundle, nobody could use it.
+    let hostile = hostile.answers_instead("echo without=");
+    for args in [&["fetch", VM, "--base-commit", "HEAD@prepare"][..], &SINCE, &bundle] {
+        hostile.refused(args, &[5]);
+    }
+}
+
+/// Runs git-banger; returns how it ended, and the most memory that it or a child of its had, in KiB.
+fn measured(host: &Host, args: &[&str]) -> (i32, String, u64) {
+    let text = "import resource, subprocess, sys
+ended = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+print(ended.returncode, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+sys.stderr.buffer.write(ended.stderr)";
+    let mut command = host.command("python3");
+    let output = command.args(["-c", text, env!("CARGO_BIN_EXE_git-banger")]).args(args).output().unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    let (code, most) = told.trim_end().split_once(' ').unwrap();
+    (code.parse().unwrap(), String::from_utf8_lossy(&output.stderr).into_owned(), most.parse().unwrap())
+}
+
+/// Packs that stand for far more than they are, and what is said of each.
+fn bombs() -> [(&'static str, String); 4] {
+    let python = |text: &str| format!("exec python3 - <<'END'\nfrom make_pack import *\n{text}\nEND\n");
+    // Ten folders of ten folders of ten folders ..., of one file.
+    let folders = "entry=\"100644 blob $(git rev-parse HEAD:b)\"; more=$(git rev-parse HEAD:b)
+        for level in 1 2 3 4 5 6 7 8 9
+        do
+            tree=$(for name in 0 1 2 3 4 5 6 7 8 9; do printf '%s\\t%s\\n' \"$entry\" $name; done | git mktree)
+            entry=\"040000 tree $tree\" more=\"$more $tree\"
+        done";
+    [
+        // 64 KiB of zeros, and some hundred bytes that copy them 50,000 times.
+        (
+            "over limit",
+            python(
+                r#"old, copies = bytes(0x10000), 50000
+blob = hashlib.sha1(b"blob %d\0" % len(old) + old).digest()
+write(entry(3, old), entry(7, number(len(old)) + number(len(old) * copies) + b"\x80" * copies, blob))"#,
+            ),
+        ),
+        ("more changed files than can be listed", format!("{folders}\n{SEND}")),
+        // A tree, and a commit, of 300 MB.
+        ("over limit", python(&huge(2))),
+        ("over limit", python(&huge(1))),
+    ]
+}
+
+fn huge(kind: u8) -> String {
+    format!(
+        "packer = zlib.compressobj(9)
+body = b''.join(packer.compress(bytes(1 << 20)) for _ in range(300)) + packer.flush()
+write(head({kind}, 300 << 20) + body)"
+    )
+}
+
+#[test]
+fn a_small_pack_that_stands_for_gigabytes_needs_no_memory() {
+    for (why, script) in bombs() {
+        let hostile = Hostile::new().answers_instead(&script);
+        let said = hostile.refused(&["fetch", VM, "--base-commit", "HEAD@prepare"], &[5]);
+        assert!(said.contains(why), "{said}");
+        assert!(fs::metadata(hostile.guest.home().join("pack")).unwrap().len() < 400_000);
+        for args in [&SINCE[..], &["export", VM, "--base-commit", "HEAD@prepare"]] {
+            let (code, said, most) = measured(&hostile.host, args);
+            assert_eq!(code, 5, "{said}");
+            assert!(said.contains(why), "{said}");
+            assert!(most < 512 << 10, "{args:?} took {most} KiB: {said}");
+        }
+    }
+}
+
+#[test]
+fn a_guest_that_sends_too_much_is_left_and_nothing_is_kept() {
+    let hostile = Hostile::new();
+    let mut state = 1_u64;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state.to_be_bytes()
+    };
+    let noise: Vec<u8> = (0..3 << 17).flat_map(|_| next()).collect();
+    hostile.guest.write("big", &noise);
+    let verbs: [&[&str]; 4] = [&SINCE, &["fetch", VM], &["export", VM], &["export", VM, "--format", "bundle"]];
+    for limit in ["1048576", "1024k", "1M"] {
+        hostile.host.git(&["config", "banger.maxBytes", limit]);
+        for args in verbs {
+            let said = hostile.refused(args, &[1]);
+            assert!(said.contains("sends more than 1048576 bytes"), "{said}");
+        }
+    }
+    hostile.host.git(&["config", "banger.maxBytes", "1g"]);
+    for args in verbs {
+        assert_eq!(hostile.host.banger(args).output().unwrap().status.code(), Some(0), "{args:?}");
+    }
+    // A guest that never ends is left as soon as it has sent so much.
+    let hostile = Hostile::new().answers("cat; exec cat /dev/zero");
+    hostile.host.git(&["config", "banger.maxBytes", "1m"]);
+    for args in verbs {
+        hostile.refused(args, &[1]);
+    }
+}
+
+#[test]
+fn a_patch_is_no_larger_than_what_a_guest_may_send() {
+    let hostile = Hostile::new();
+    hostile.guest.write("zeros", "0\n".repeat(1 << 20));
+    hostile.host.git(&["config", "banger.maxBytes", "1m"]);
+    let said = hostile.refused(&["export", VM], &[1]);
+    assert!(said.contains("the patch has more than 1048576 bytes"), "{said}");
+    assert_eq!(hostile.host.run(&["export", VM, "--name-only"]).stdout, "a\nzeros\n");
+    for wrong in ["many", "1x", "-1", "99999999999g"] {
+        hostile.host.git(&["config", "banger.maxBytes", wrong]);
+        let ran = hostile.host.run(&["fetch", VM]);
+        assert!(ran.code == Some(2) && ran.stderr.contains("'banger.maxBytes' is no number of bytes"), "{ran:?}");
+    }
+}
+
+/// The lines of odd commits, as old tools made them; `printf` reads them.
+const ODD: [(&str, &str); 6] = [
+    ("a time zone", "author W <w@w> 1700000000 +051800\\ncommitter W <w@w> 1700000000 +051800\\n\\nx\\n"),
+    ("no email", "author W 1700000000 +0000\\ncommitter W 1700000000 +0000\\n\\nx\\n"),
+    ("no name", "author <w@w> 1700000000 +0000\\ncommitter <w@w> 1700000000 +0000\\n\\nx\\n"),
+    ("a zero before its date", "author W <w@w> 01700000000 +0000\\ncommitter W <w@w> 01700000000 +0000\\n\\nx\\n"),
+    ("no message", "author W <w@w> 1700000000 +0000\\ncommitter W <w@w> 1700000000 +0000\\n\\n"),
+    ("no UTF-8", "author W\\377 <w@w> 1700000000 +0000\\ncommitter W <w@w> 1700000000 +0000\\n\\n\\374\\377\\n"),
+];
+
+impl Hostile {
+    /// Puts a commit of these lines, with a file of its own, on the guest's HEAD; and one more on that unless it is last.
+    fn odd_commit(&self, lines: &str, last: bool) {
+        let script = format!(
+            "echo odd >odd; git add -A; tree=$(git write-tree); head=$(git rev-parse HEAD)
+            new=$(printf \"tree $tree\\nparent $head\\n{lines}\" | git hash-object -t commit -w --stdin --literally)
+            git update-ref HEAD $new"
+        );
+        assert!(self.guest.command("sh").args(["-ec", &script]).status().unwrap().success());
+        if !last {
+            self.guest.write("more", "more\n");
+            self.guest.commit("by the worker");
+        }
+    }
+}
+
+#[test]
+fn odd_history_is_no_obstacle() {
+    for (name, lines) in ODD {
+        for last in [false, true] {
+            println!("a commit with {name}, last: {last}");
+            let hostile = Hostile::new();
+            hostile.odd_commit(lines, last);
+            let since = ["--base-commit", "HEAD@prepare"];
+            for args in [&["fetch", VM][..], &["export", VM], &["export", VM, "--format", "bundle"], &["pull", VM]] {
+                let output = hostile.host.banger(&[args, &since].concat()).output().unwrap();
+                assert_eq!(output.status.code(), Some(0), "{name}: {output:?}");
+            }
+            assert_eq!(hostile.host.read("odd"), "odd\n");
+            // Where the base is the odd one, it is among what is sent.
+            let patch = hostile.host.run(&["export", VM, "--base-commit", "HEAD"]);
+            assert_eq!(patch.code, Some(0), "{name}: {patch:?}");
+        }
+    }
+}
+
+#[test]
+fn trees_of_old_tools_are_no_obstacle() {
+    let hostile = Hostile::new();
+    let script = "exec python3 - <<'END'
+import subprocess
+def git(*args, **more):
+    return subprocess.run(('git',) + args, stdout=subprocess.PIPE, check=True, **more).stdout
+entries = [line.split() for line in git('ls-tree', 'HEAD').decode().splitlines()]
+assert any(mode == '040000' for mode, *_ in entries)
+body = b''.join(b'%s %s\\0' % (mode.encode(), name.encode()) + bytes.fromhex(oid) for mode, _, oid, name in entries)
+tree = git('hash-object', '-t', 'tree', '-w', '--stdin', '--literally', input=body).decode().strip()
+git('update-ref', 'HEAD', git('commit-tree', '-m', 'odd', '-p', 'HEAD', tree).decode().strip())
+END";
+    assert!(hostile.guest.command("sh").args(["-c", script]).status().unwrap().success());
+    hostile.guest.commit("by the worker");
+    for args in [&["fetch", VM, "--base-commit", "HEAD@prepare"][..], &["export", VM], &SINCE] {
+        let ran = hostile.host.run(args);
+        assert_eq!(ran.code, Some(0), "{ran:?}");
+    }
+    assert_eq!(hostile.host.read("a"), "the worker's\n");
+}
+
+#[test]
+fn what_the_user_forbids_for_fetching_is_refused() {
+    for (key, value) in [
+        ("fetch.fsck.missingEmail", "error"),
+        ("receive.fsck.missingemail", "error"),
+        ("fetch.fsck.missingNameBeforeEmail", "error"),
+    ] {
+        let hostile = Hostile::new();
+        hostile.odd_commit(if key.contains("Name") { ODD[2].1 } else { ODD[1].1 }, false);
+        hostile.host.git(&["config", key, value]);
+        for args in [&SINCE[..], &["fetch", VM, "--base-commit", "HEAD@prepare"]] {
+            let said = hostile.refused(args, &[5]);
+            assert!(said.contains("missingEmail") || said.contains("missingNameBeforeEmail"), "{said}");
+        }
+    }
+    // A message that this git does not know is passed over, as git's own fetch does.
+    let hostile = Hostile::new();
+    hostile.host.git(&["config", "fetch.fsck.noSuchMessage", "error"]);
+    hostile.host.git(&["config", "fetch.fsck.another", "ignore"]);
+    let ran = hostile.host.run(&SINCE);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+}
+
+#[test]
+fn a_fetch_that_brings_nothing_new_keeps_nothing() {
+    let hostile = Hostile::new();
+    assert_eq!(hostile.host.run(&["fetch", VM]).code, Some(0));
+    let before = hostile.store();
+    for _ in 0..2 {
+        assert_eq!(hostile.host.run(&["fetch", VM]).code, Some(0));
+        assert_eq!(hostile.store(), before);
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! Each test compares bytes, modes and times of everything below the workspace before and after.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -23,12 +23,64 @@ struct Place {
     root: TempDir,
 }
 
-/// What an export said, taken apart.
+/// The lines of an answer.
+type Header = BTreeMap<String, String>;
+/// The kind and the path of each note.
+type Notes = Vec<(String, Vec<u8>)>;
+
+/// What an export said, taken apart; list and patch are made of its pack, in a repository that has nothing else.
 struct Exported {
-    header: BTreeMap<String, String>,
-    notes: Vec<(String, Vec<u8>)>,
+    header: Header,
+    notes: Notes,
     raw: Vec<u8>,
-    payload: Vec<u8>,
+    patch: Vec<u8>,
+    pack: Vec<u8>,
+    store: Store,
+}
+
+/// A bare repository that knows nothing but what is brought into it.
+struct Store {
+    folder: TempDir,
+}
+
+impl Store {
+    fn new(format: &str) -> Store {
+        let store = Store { folder: TempDir::new().unwrap() };
+        let format = format!("--object-format={format}");
+        // A git that is too old for the option knows one format only.
+        let args: &[&str] = if format.ends_with("sha1") { &[] } else { &[&format] };
+        store.git(&[&["init", "-q", "--bare", "."], args].concat(), b"");
+        store
+    }
+
+    fn git(&self, args: &[&str], input: &[u8]) -> Vec<u8> {
+        let output = self.try_git(args, input);
+        assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    }
+
+    fn try_git(&self, args: &[&str], input: &[u8]) -> Output {
+        let mut command = Command::new("git");
+        command.env_clear().env("PATH", path_with("GIT_BANGER_TEST_HOST_GIT")).env("HOME", self.folder.path());
+        command.env("GIT_CONFIG_NOSYSTEM", "1").current_dir(self.folder.path()).args(args);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        let input = input.to_vec();
+        let feeder = std::thread::spawn(move || drop(stdin.write_all(&input)));
+        let output = child.wait_with_output().unwrap();
+        feeder.join().unwrap();
+        output
+    }
+
+    fn line(&self, args: &[&str]) -> String {
+        String::from_utf8(self.git(args, b"")).unwrap().trim_end().to_owned()
+    }
+
+    /// Returns the ids of all objects that are here.
+    fn objects(&self) -> BTreeSet<String> {
+        let list = self.line(&["cat-file", "--batch-all-objects", "--batch-check=%(objectname)"]);
+        list.lines().map(str::to_owned).collect()
+    }
 }
 
 impl Place {
@@ -157,24 +209,40 @@ impl Place {
 
 impl Exported {
     fn parse(stdout: &[u8]) -> Exported {
+        let (header, notes, pack) = Exported::parts(stdout);
+        let store = Store::new(&header["format"]);
+        // Not one object of the place's own is there.
+        store.git(&["index-pack", "--stdin"], &pack);
+        Exported::of(header, notes, pack, store)
+    }
+
+    /// Takes an answer apart: header, notes, pack.
+    fn parts(stdout: &[u8]) -> (Header, Notes, Vec<u8>) {
         let marker = format!("git-banger 1 {NONCE}\n");
         let rest = stdout.strip_prefix(marker.as_bytes()).expect("the marker comes first");
         let end = format!("\ngit-banger end {NONCE}\n");
         let rest = rest.strip_suffix(end.as_bytes()).expect("the end marker comes last");
         let cut = rest.windows(2).position(|pair| pair == b"\n\n").unwrap();
         let header = String::from_utf8(rest[..cut].to_vec()).unwrap();
-        let (notes, rest) = records(&rest[cut + 2..]);
-        let (raw, payload) = records(rest);
-        Exported {
-            header: header
-                .lines()
-                .map(|line| line.split_once(' ').unwrap())
-                .map(|(key, value)| (key.to_owned(), value.to_owned()))
-                .collect(),
-            notes: notes.chunks(2).map(|note| (String::from_utf8(note[0].clone()).unwrap(), note[1].clone())).collect(),
-            raw: raw.join(&b'\n'),
-            payload: payload.to_vec(),
-        }
+        let (notes, pack) = records(&rest[cut + 2..]);
+        let header = header.lines().map(|line| line.split_once(' ').unwrap());
+        let notes = notes.chunks(2).map(|note| (String::from_utf8(note[0].clone()).unwrap(), note[1].clone()));
+        (header.map(|(key, value)| (key.to_owned(), value.to_owned())).collect(), notes.collect(), pack.to_vec())
+    }
+
+    /// Makes list and patch of the objects in a repository, as the host does.
+    fn of(header: Header, notes: Notes, pack: Vec<u8>, store: Store) -> Exported {
+        let (base, commit) = (header["base"].as_str(), header["commit"].as_str());
+        assert_eq!(store.line(&["rev-parse", &format!("{commit}^{{tree}}")]), header["tree"]);
+        let diff = |how: &[&str]| store.git(&[how, &["--find-renames=100%", base, commit, "--"]].concat(), b"");
+        let (raw, rest) = {
+            let list = [diff(&["diff-tree", "-r", "--raw", "-z", "--no-abbrev"]), vec![0]].concat();
+            let (raw, rest) = records(&list);
+            (raw, rest.to_vec())
+        };
+        assert!(rest.is_empty());
+        let patch = diff(&["diff-tree", "-r", "--patch", "--binary", "--full-index"]);
+        Exported { raw: raw.join(&b'\n'), header, notes, patch, pack, store }
     }
 
     fn noted(&self, kind: &str) -> Vec<String> {
@@ -236,14 +304,14 @@ fn an_export_touches_nothing_and_its_patch_makes_the_snapshot() {
         let place = Place::worked_in();
         let before = place.fingerprint();
         for base in ["HEAD", "HEAD~1"] {
-            let exported = place.export(shell, base, "patch");
+            let exported = place.export(shell, base, "difference");
             place.untouched_since(&before);
             place.no_leftovers();
             let clone = Place::new();
             let source = place.path("w");
             clone.git(&["fetch", "-q", source.to_str().unwrap(), "HEAD"]);
             clone.git(&["read-tree", &place.git(&["rev-parse", base])]);
-            fs::write(clone.path("patch"), &exported.payload).unwrap();
+            fs::write(clone.path("patch"), &exported.patch).unwrap();
             clone.git(&["apply", "--cached", "../patch"]);
             assert_eq!(clone.git(&["write-tree"]), exported.header["tree"], "{shell:?} since {base}");
             assert_eq!(exported.header["commits"], if base == "HEAD" { "0" } else { "1" });
@@ -252,23 +320,88 @@ fn an_export_touches_nothing_and_its_patch_makes_the_snapshot() {
 }
 
 #[test]
-fn a_bundle_is_one_that_git_fetches_from() {
+fn a_difference_is_all_that_differs_and_nothing_else() {
     for shell in SHELLS {
         let place = Place::worked_in();
-        let exported = place.export(shell, "HEAD~1", "bundle");
-        let clone = Place::new();
-        fs::write(clone.path("bundle"), &exported.payload).unwrap();
-        clone.git(&["-c", "fetch.fsckObjects=true", "fetch", "-q", "../bundle", "refs/banger/snapshot:refs/x"]);
-        assert_eq!(clone.git(&["rev-parse", "refs/x"]), exported.header["commit"]);
-        assert_eq!(clone.git(&["rev-parse", "refs/x^{tree}"]), exported.header["tree"]);
-        assert_eq!(clone.git(&["rev-parse", "refs/x^"]), place.git(&["rev-parse", "HEAD"]));
+        place.sh("mkdir same; for i in $(seq 50); do echo $i >same/$i; done; git add same; git commit -qm same
+            mkdir -p deep/er; echo x >deep/er/x; echo y >deep/y; git add deep; git commit -qm deep; echo z >deep/er/x");
+        let exported = place.export(shell, "HEAD", "difference");
+        // What is the same on both sides does not come: no file, no folder, no history.
+        let mut expected: BTreeSet<_> = ["commit", "base", "tree"].map(|key| exported.header[key].clone()).into();
+        let trees = [exported.header["base"].as_str(), exported.header["commit"].as_str()];
+        expected.insert(place.git(&["rev-parse", "HEAD^{tree}"]));
+        let list = exported.store.line(&["diff-tree", "-r", "-t", "--raw", "--no-abbrev", trees[0], trees[1]]);
+        let ids = list.lines().flat_map(|line| line.split(' ').skip(2).take(2));
+        expected.extend(ids.filter(|id| id.bytes().any(|byte| byte != b'0')).map(str::to_owned));
+        assert_eq!(exported.store.objects(), expected, "{shell:?}");
+    }
+}
+
+#[test]
+fn a_submodule_is_named_by_a_difference_and_no_object_of_its_is_asked_for() {
+    for shell in SHELLS {
+        let place = Place::new();
+        let id = |digit: &str| digit.repeat(40);
+        place.sh("echo a >a; git add a; mkdir stays moves goes comes");
+        for (name, digit) in [("stays", "1"), ("moves", "2"), ("goes", "3")] {
+            place.git(&["update-index", "--add", "--cacheinfo", &format!("160000,{},{name}", id(digit))]);
+        }
+        place.git(&["commit", "-qm", "first"]);
+        place.git(&["update-index", "--add", "--cacheinfo", &format!("160000,{},moves", id("4"))]);
+        place.git(&["update-index", "--add", "--cacheinfo", &format!("160000,{},comes", id("5"))]);
+        place.sh("git rm -q --cached goes; rmdir goes 2>/dev/null || :");
+        place.git(&["commit", "-qm", "second"]);
+        for payload in ["difference", "history"] {
+            let raw = String::from_utf8(place.export(shell, "HEAD~1", payload).raw).unwrap();
+            let names: Vec<_> = raw.lines().skip(1).step_by(2).collect();
+            assert_eq!(names, ["comes", "goes", "moves"], "{shell:?} {payload}: {raw}");
+        }
+    }
+}
+
+#[test]
+fn a_history_is_whole_and_leaves_out_what_was_given() {
+    for shell in SHELLS {
+        let place = Place::worked_in();
+        let head = place.git(&["rev-parse", "HEAD"]);
+        let parent = place.git(&["rev-parse", "HEAD~1"]);
+        let exported = place.export(shell, "HEAD~1", "history");
+        let store = &exported.store;
+        let commit = exported.header["commit"].as_str();
+        assert_eq!(exported.header["without"], "");
+        store.git(&["-c", "fetch.fsckObjects=true", "fsck", "--strict", "--no-dangling", commit], b"");
+        store.git(&["rev-list", "--objects", commit], b"");
+        assert_eq!(store.line(&["rev-parse", &format!("{commit}^")]), head);
+        assert_eq!(store.line(&["rev-list", "--count", commit]), "3");
+
+        // What the host knows this guest to have need not come; an id that is no commit there is passed over.
+        let blob = place.git(&["rev-parse", "HEAD:kept"]);
+        let given = format!("{parent} {} {blob}", "7".repeat(40));
+        let script = place.export_script(&[("base", "HEAD~1"), ("payload", "history"), ("given", &given)]);
+        let before = place.fingerprint();
+        let output = place.run(shell, &[], &script, b"");
+        place.untouched_since(&before);
+        assert!(output.status.success(), "{shell:?}: {}", String::from_utf8_lossy(&output.stderr));
+        let (header, notes, pack) = Exported::parts(&output.stdout);
+        assert_eq!(header["without"].trim_end(), parent, "{shell:?}");
+        assert!(pack.len() < exported.pack.len(), "{shell:?}");
+        let store = Store::new("sha1");
+        let source = place.file(".git");
+        place.git(&["branch", "given", &parent]);
+        store.git(&["fetch", "-q", source.to_str().unwrap(), "given:refs/heads/given"], b"");
+        let given = store.objects();
+        store.git(&["index-pack", "--stdin", "--fix-thin", "--strict"], &pack);
+        let thin = Exported::of(header, notes, pack, store);
+        assert_eq!(thin.patch, exported.patch, "{shell:?}");
+        let all: BTreeSet<_> = exported.store.objects().union(&given).cloned().collect();
+        assert_eq!(thin.store.objects(), all, "{shell:?}");
     }
 }
 
 #[test]
 fn the_same_work_gives_the_same_snapshot() {
     let place = Place::worked_in();
-    let ids: Vec<_> = SHELLS.map(|shell| place.export(shell, "HEAD", "nothing").header["commit"].clone()).to_vec();
+    let ids: Vec<_> = SHELLS.map(|shell| place.export(shell, "HEAD", "difference").header["commit"].clone()).to_vec();
     assert!(ids.iter().all(|id| *id == ids[0]), "{ids:?}");
 }
 
@@ -290,7 +423,7 @@ fn flags_and_a_split_index_hide_nothing() {
         }
         fs::remove_file(place.file("absent")).unwrap();
         let before = place.fingerprint();
-        let exported = place.export(shell, "HEAD", "nothing");
+        let exported = place.export(shell, "HEAD", "difference");
         place.untouched_since(&before);
         let names = exported.raw.split(|&byte| byte == b'\n').skip(1).step_by(2);
         assert_eq!(names.collect::<Vec<_>>(), [b"assumed".as_slice(), b"both", b"skipped"], "{shell:?}");
@@ -315,7 +448,7 @@ fn nested_repositories_come_as_files_and_are_named() {
         place.git_in("w/staged", &["commit", "-qm", "nested"]);
         place.git(&["-c", "advice.addEmbeddedRepo=false", "add", "staged"]);
         let before = place.fingerprint();
-        let exported = place.export(shell, "HEAD", "nothing");
+        let exported = place.export(shell, "HEAD", "difference");
         place.untouched_since(&before);
         let mut noted = exported.noted("nested-repository");
         noted.sort();
@@ -338,14 +471,11 @@ fn what_git_cannot_hold_is_named() {
         place.write(".gitignore", "ignored\n");
         place.git(&["add", "."]);
         place.git(&["commit", "-qm", "first"]);
-        let pointer = format!("version https://git-lfs.github.com/spec/v1\noid sha256:{}\nsize 5\n", "a".repeat(64));
-        place.write("big.bin", &pointer);
         for name in ["fifo", "ignored"] {
             assert!(place.command("mkfifo").arg(place.file(name)).status().unwrap().success());
         }
-        let exported = place.export(shell, "HEAD", "nothing");
+        let exported = place.export(shell, "HEAD", "difference");
         assert_eq!(exported.noted("special-file"), ["fifo"], "{shell:?}");
-        assert_eq!(exported.noted("lfs-pointer"), ["big.bin"], "{shell:?}");
     }
 }
 
@@ -364,7 +494,7 @@ fn what_has_a_name_that_git_keeps_for_itself_is_named() {
         for many in ["", "mkdir many; for f in $(seq 250); do echo $f >many/$f; done"] {
             place.sh(many);
             let before = place.fingerprint();
-            let exported = place.export(shell, "HEAD", "nothing");
+            let exported = place.export(shell, "HEAD", "difference");
             let mut noted = exported.noted("refused-name");
             noted.sort();
             assert_eq!(noted, refused, "{shell:?} {many}");
@@ -374,7 +504,7 @@ fn what_has_a_name_that_git_keeps_for_itself_is_named() {
             place.untouched_since(&before);
         }
         place.sh("rm -r nested many .gitmodules; ln -s a .gitmodules");
-        let mut noted = place.export(shell, "HEAD", "nothing").noted("refused-name");
+        let mut noted = place.export(shell, "HEAD", "difference").noted("refused-name");
         noted.sort();
         assert_eq!(noted, [".GIT/x", ".gitmodules", "git~1"], "{shell:?}");
     }
@@ -388,11 +518,11 @@ fn files_in_a_submodule_that_is_not_checked_out_are_not_passed_over() {
         place.sh("git -c protocol.file.allow=always submodule --quiet add ./sub sub; git add repo 2>/dev/null; git commit -qm first");
         place.sh("git update-index --add --cacheinfo 160000,$(git -C sub rev-parse HEAD),other");
         place.sh("rm -rf sub/.git repo/.git other/.git");
-        let quiet = place.export(shell, "HEAD", "nothing");
+        let quiet = place.export(shell, "HEAD", "difference");
         assert!(quiet.notes.is_empty(), "{shell:?}: {:?}", quiet.notes);
         place.sh("mkdir sub/d; echo x >sub/d/.x; echo x >repo/x; echo x >other/x");
         let before = place.fingerprint();
-        let exported = place.export(shell, "HEAD", "nothing");
+        let exported = place.export(shell, "HEAD", "difference");
         place.untouched_since(&before);
         assert_eq!(exported.noted("dirty-submodule"), ["repo", "sub"], "{shell:?}");
         assert_eq!(exported.noted("nested-repository"), ["other"], "{shell:?}");
@@ -410,12 +540,12 @@ fn submodules_that_are_dirty_or_moved_are_named() {
         place.git(&["commit", "-qm", "first"]);
         place.write("sub/edited", "dirty\n");
         let before = place.fingerprint();
-        let exported = place.export(shell, "HEAD", "nothing");
+        let exported = place.export(shell, "HEAD", "difference");
         assert_eq!(exported.noted("dirty-submodule"), ["sub"], "{shell:?}");
         assert!(exported.noted("moved-submodule").is_empty());
         place.untouched_since(&before);
         place.git_in("w/sub", &["commit", "-qam", "moved"]);
-        let exported = place.export(shell, "HEAD", "nothing");
+        let exported = place.export(shell, "HEAD", "difference");
         assert_eq!(exported.noted("moved-submodule"), ["sub"], "{shell:?}");
     }
 }
@@ -426,10 +556,10 @@ fn a_branch_without_commits_is_exported_against_the_empty_commit() {
         let place = Place::new();
         place.write("a", "a\n");
         let before = place.fingerprint();
-        let exported = place.export(shell, "HEAD", "patch");
+        let exported = place.export(shell, "HEAD", "difference");
         place.untouched_since(&before);
         assert_eq!(exported.header["head"], exported.header["base"]);
-        assert!(exported.payload.starts_with(b"diff --git a/a b/a\nnew file mode 100644\n"), "{shell:?}");
+        assert!(exported.patch.starts_with(b"diff --git a/a b/a\nnew file mode 100644\n"), "{shell:?}");
     }
 }
 
@@ -453,7 +583,7 @@ fn unreadable_files_are_named_and_stop_the_export_unless_told() {
         }
         let run = |ignore| {
             let script =
-                place.export_script(&[("base", "HEAD"), ("payload", "nothing"), ("ignore_unreadable", ignore)]);
+                place.export_script(&[("base", "HEAD"), ("payload", "difference"), ("ignore_unreadable", ignore)]);
             place.run(shell, &unprivileged(), &script, b"")
         };
         let output = run("");
@@ -480,7 +610,7 @@ fn an_unreadable_file_in_a_nested_repository_takes_no_other_with_it() {
         fs::write(place.path("home/.gitconfig"), "[safe]\n\tdirectory = *\n").unwrap();
         let run = |ignore| {
             let script =
-                place.export_script(&[("base", "HEAD"), ("payload", "nothing"), ("ignore_unreadable", ignore)]);
+                place.export_script(&[("base", "HEAD"), ("payload", "difference"), ("ignore_unreadable", ignore)]);
             place.run(shell, &unprivileged(), &script, b"")
         };
         for folder in ["nested", "nested/deep"] {
@@ -508,7 +638,7 @@ fn names_that_look_like_switches_or_end_in_blanks_are_names() {
         let place = Place::worked_in();
         place.sh("git init -q \"./$(printf -- '-n\\tnested')\"; echo x >\"./$(printf -- '-n\\tnested')/x\"");
         place.sh("git init -q 'trail '; git -C 'trail ' commit -qm t --allow-empty; git add 'trail ' 2>/dev/null; echo x >'trail /x'");
-        let exported = place.export(shell, "HEAD", "patch");
+        let exported = place.export(shell, "HEAD", "difference");
         assert_eq!(exported.noted("nested-repository"), ["-n\tnested", "trail "], "{shell:?}");
         let raw = String::from_utf8_lossy(&exported.raw).into_owned();
         assert!(raw.contains("-n\tnested/x") && raw.contains("trail /x"), "{shell:?}: {raw}");
@@ -529,7 +659,7 @@ fn a_repository_in_the_place_of_a_file_comes() {
             place.sh(replace);
             place.sh(more);
             let before = place.fingerprint();
-            let exported = place.export(shell, "HEAD", "patch");
+            let exported = place.export(shell, "HEAD", "difference");
             place.untouched_since(&before);
             let raw = String::from_utf8_lossy(&exported.raw).into_owned();
             for name in if more.is_empty() { &["kept", "to-link"][..] } else { &["edited", "kept", "to-link"] } {
@@ -553,8 +683,8 @@ fn line_ends_stay_as_git_keeps_them_however_files_are_added() {
             place.sh(many);
             place
                 .sh("git merge -q other >/dev/null 2>&1 || :; printf 'both\\r\\n' >y; printf 'z\\r\\n' >>./-; touch x");
-            let exported = place.export(shell, "HEAD", "patch");
-            let patch = String::from_utf8_lossy(&exported.payload).into_owned();
+            let exported = place.export(shell, "HEAD", "difference");
+            let patch = String::from_utf8_lossy(&exported.patch).into_owned();
             assert!(patch.contains("\n+both\r\n") && patch.contains("\n+z\r\n"), "{shell:?} {many}: {patch}");
             assert!(!patch.contains("diff --git a/x "), "{shell:?} {many}: {patch}");
         }
@@ -580,7 +710,7 @@ fn a_guest_that_cannot_do_it_says_why() {
             let output = place.run(
                 shell,
                 &[],
-                &export_script(&[("workspace", path), ("base", base), ("payload", "patch")]),
+                &export_script(&[("workspace", path), ("base", base), ("payload", "difference")]),
                 b"",
             );
             assert_eq!(output.status.code(), Some(code), "{shell:?} {path} {base}");
@@ -597,10 +727,10 @@ fn a_held_lock_and_a_temporary_folder_that_is_missing_change_nothing() {
         let place = Place::worked_in();
         place.write(".git/index.lock", "");
         let before = place.fingerprint();
-        place.export(shell, "HEAD", "patch");
+        place.export(shell, "HEAD", "difference");
         place.untouched_since(&before);
         fs::remove_dir(place.path("tmp")).unwrap();
-        let script = place.export_script(&[("base", "HEAD"), ("payload", "patch")]);
+        let script = place.export_script(&[("base", "HEAD"), ("payload", "difference")]);
         assert_eq!(place.run(shell, &[], &script, b"").status.code(), Some(86), "{shell:?}");
         place.untouched_since(&before);
     }
@@ -609,7 +739,7 @@ fn a_held_lock_and_a_temporary_folder_that_is_missing_change_nothing() {
 #[test]
 fn a_script_that_is_cut_anywhere_runs_nothing() {
     let place = Place::worked_in();
-    let script = place.export_script(&[("base", "HEAD"), ("payload", "patch")]);
+    let script = place.export_script(&[("base", "HEAD"), ("payload", "difference")]);
     let before = place.fingerprint();
     // Every place in the arguments and the last lines, where a shorter call would still be a call; a sample of the rest.
     let arguments = script.windows(7).rposition(|window| window == b"\nnonce=").unwrap();
@@ -634,7 +764,7 @@ enum Cut {
 #[test]
 fn a_connection_that_goes_at_any_moment_leaves_nothing_behind() {
     let place = Place::worked_in();
-    let script = place.export_script(&[("base", "HEAD"), ("payload", "bundle")]);
+    let script = place.export_script(&[("base", "HEAD"), ("payload", "history")]);
     let before = place.fingerprint();
     let cuts = [Cut::Stdin, Cut::Signal("TERM"), Cut::Signal("HUP"), Cut::Signal("INT"), Cut::Signal("PIPE")];
     let mut stuck = 0;
@@ -735,12 +865,12 @@ fn nothing_that_a_guest_has_set_up_shows_in_a_snapshot_or_is_touched() {
         let expected = if unlucky.contains("another") { place.plain_tree() } else { before };
         let shell = SHELLS[index % SHELLS.len()];
         let before = (place.fingerprint(), fingerprint(place.root.path()).len());
-        let exported = place.export(shell, "HEAD", "patch");
+        let exported = place.export(shell, "HEAD", "difference");
         place.untouched_since(&before.0);
         assert_eq!(fingerprint(place.root.path()).len(), before.1 + 1, "only the script itself is new: {unlucky}");
         assert_eq!(exported.header["tree"], expected, "{shell:?}: {unlucky}");
         if !unlucky.contains("shallow") && !unlucky.contains("objects") {
-            assert_eq!(place.applied(&exported.payload), expected, "{shell:?}: {unlucky}");
+            assert_eq!(place.applied(&exported.patch), expected, "{shell:?}: {unlucky}");
         }
         place.no_leftovers();
     }
@@ -799,7 +929,7 @@ fn a_snapshot_is_what_plain_git_adds_however_hard_the_workspace_makes_it() {
         let odd_flags = hard.contains("sparse") || hard.contains("skip-worktree");
         let shell = SHELLS[index % SHELLS.len()];
         let before = place.fingerprint();
-        let exported = place.export(shell, "HEAD", "patch");
+        let exported = place.export(shell, "HEAD", "difference");
         place.untouched_since(&before);
         place.no_leftovers();
         if odd_flags {
@@ -878,10 +1008,10 @@ fn odd_names_come_through() {
         write("new \\", 0, "new\n");
         fs::remove_dir_all(place.file("gone")).unwrap();
         let (expected, before) = (place.plain_tree(), place.fingerprint());
-        let exported = place.export(shell, "HEAD", "patch");
+        let exported = place.export(shell, "HEAD", "difference");
         assert_eq!(exported.header["tree"], expected, "{shell:?}");
         place.untouched_since(&before);
-        assert_eq!(place.applied(&exported.payload), expected, "{shell:?}");
+        assert_eq!(place.applied(&exported.patch), expected, "{shell:?}");
 
         // The same names as flagged entries, as nested repositories with such files, as FIFOs, as what cannot be read.
         let place = Place::new();
@@ -910,7 +1040,7 @@ fn odd_names_come_through() {
             );
         }
         let before = place.fingerprint();
-        let exported = place.export(shell, "HEAD", "patch");
+        let exported = place.export(shell, "HEAD", "difference");
         place.untouched_since(&before);
         let count = odd_names().len();
         assert_eq!(exported.noted("nested-repository").len(), count - 1, "{shell:?}");
@@ -1028,7 +1158,7 @@ fn a_prepared_workspace_is_what_was_shipped() {
         let args = [
             ("workspace", at.to_str().unwrap()),
             ("base", "HEAD"),
-            ("payload", "patch"),
+            ("payload", "difference"),
             ("prepared", shipped.arg("head")),
             ("baseline", shipped.arg("baseline")),
         ];
@@ -1134,7 +1264,7 @@ fn a_workspace_of_another_user_needs_that_users_trust_and_then_works_read_only()
     for shell in SHELLS {
         let place = Place::worked_in();
         let path = place.path("w");
-        let script = place.export_script(&[("base", "HEAD"), ("payload", "patch")]);
+        let script = place.export_script(&[("base", "HEAD"), ("payload", "difference")]);
         let before = place.fingerprint();
         let output = place.run(shell, &unprivileged(), &script, b"");
         assert_eq!(output.status.code(), Some(99), "{shell:?}");
@@ -1152,7 +1282,7 @@ fn a_workspace_of_another_user_needs_that_users_trust_and_then_works_read_only()
 fn a_guest_without_git_or_with_an_old_one_is_told() {
     for shell in SHELLS {
         let place = Place::worked_in();
-        let script = place.export_script(&[("base", "HEAD"), ("payload", "patch")]);
+        let script = place.export_script(&[("base", "HEAD"), ("payload", "difference")]);
         place.sh(
             "mkdir ../bin; for tool in mkdir rm find sleep kill dd cat; do ln -s $(command -v $tool) ../bin/; done",
         );
@@ -1183,7 +1313,7 @@ fn a_full_disk_is_said_to_be_one_and_changes_nothing() {
         return;
     }
     let before = place.fingerprint();
-    let script = place.export_script(&[("base", "HEAD"), ("payload", "patch")]);
+    let script = place.export_script(&[("base", "HEAD"), ("payload", "difference")]);
     let shipped = Shipped { args: vec![("object_format", "sha1".to_owned())], pack: Vec::new() };
     let mut ended = Vec::new();
     for shell in SHELLS {
@@ -1219,13 +1349,13 @@ fn files_that_change_while_they_are_read_are_taken_whole() {
         ]);
         let mut writer = writer.spawn().unwrap();
         for _ in 0..5 {
-            let script = place.export_script(&[("base", "HEAD"), ("payload", "patch")]);
+            let script = place.export_script(&[("base", "HEAD"), ("payload", "difference")]);
             let output = place.run(shell, &[], &script, b"");
             let said = String::from_utf8_lossy(&output.stderr).into_owned();
             assert!(matches!(output.status.code(), Some(0 | 89)), "{shell:?}: {:?} {said}", output.status);
             if output.status.success() {
                 let exported = Exported::parse(&output.stdout);
-                assert_eq!(place.applied(&exported.payload), exported.header["tree"]);
+                assert_eq!(place.applied(&exported.patch), exported.header["tree"]);
             }
         }
         fs::write(stop, "").unwrap();
@@ -1239,10 +1369,10 @@ fn a_fifo_in_place_of_a_file_is_named_and_the_file_is_gone() {
     for shell in SHELLS {
         let place = Place::worked_in();
         place.sh("rm kept; mkfifo kept; git init -q nested; echo x >nested/x");
-        let exported = place.export(shell, "HEAD", "patch");
+        let exported = place.export(shell, "HEAD", "difference");
         assert_eq!(exported.noted("special-file"), ["kept"], "{shell:?}");
         assert!(
-            String::from_utf8_lossy(&exported.payload).contains("diff --git a/kept b/kept\ndeleted file"),
+            String::from_utf8_lossy(&exported.patch).contains("diff --git a/kept b/kept\ndeleted file"),
             "{shell:?}"
         );
     }
@@ -1252,8 +1382,7 @@ fn a_fifo_in_place_of_a_file_is_named_and_the_file_is_gone() {
 fn the_scripts_are_clean_under_shellcheck() {
     let place = Place::new();
     for parts in [&["prelude.sh", "snapshot.sh", "export.sh"][..], &["prelude.sh", "prepare.sh"]] {
-        let words: &[&str] = if parts.contains(&"export.sh") { &["a pathspec"] } else { &[] };
-        fs::write(place.path("script"), script(parts, NONCE, &[], words)).unwrap();
+        fs::write(place.path("script"), script(parts, NONCE, &[], &[])).unwrap();
         let mut shellcheck = place.command("shellcheck");
         shellcheck.args(["-s", "sh"]).arg(place.path("script"));
         let output = shellcheck.output().expect("shellcheck is installed");

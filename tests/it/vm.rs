@@ -42,7 +42,7 @@ guest_test!(verbose_shows_each_remote_script_and_each_git_call, |guest| {
     host.prepare();
     let run = host.run(&["-v", "fetch", VM]);
     assert_eq!((run.code, run.stdout.as_str()), (Some(0), ""));
-    for shown in ["\n+ guest script 'export': workspace='repo' base='HEAD' payload='bundle' ", "+ git ", "+ ssh -G "] {
+    for shown in ["\n+ guest script 'export': workspace='repo' base='HEAD' payload='history' ", "+ git ", "+ ssh -G "] {
         assert!(run.stderr.contains(shown), "no '{shown}' in {}", run.stderr);
     }
 });

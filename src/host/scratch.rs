@@ -1,0 +1,125 @@
+//! A repository of our own that goes when it is dropped. Its configuration and attributes are ours alone: none of the
+//! user's, none of what a tree holds, no hook, no driver, no filter.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tempfile::TempDir;
+
+use super::Repo;
+use super::git::Git;
+use crate::error::{Context, Result};
+use crate::reporter::Reporter;
+
+/// A repository of our own, without working files.
+#[derive(Debug)]
+pub struct Scratch {
+    folder: TempDir,
+    git: Git,
+}
+
+impl Scratch {
+    /// Makes one beside the repository's own objects, which it sees.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn beside(repo: &Repo) -> Result<Scratch> {
+        let scratch = Scratch::new(repo.temporary_folder()?, &repo.object_format, repo.git.reporter())?;
+        let context = || "cannot make a temporary repository".to_owned();
+        // One line a place; git takes quotes off.
+        let mut line = b"\"".to_vec();
+        for &byte in repo.objects.as_os_str().as_bytes() {
+            match byte {
+                b'"' | b'\\' => line.extend([b'\\', byte]),
+                b'\n' => line.extend(b"\\n"),
+                byte => line.push(byte),
+            }
+        }
+        line.extend(b"\"\n");
+        fs::write(scratch.path("objects/info/alternates"), line).context(context)?;
+        // Where the host's history ends, it ends here too.
+        match fs::copy(repo.common_dir.join("shallow"), scratch.path("shallow")) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).context(context),
+            _ => Ok(scratch),
+        }
+    }
+
+    /// Makes one that knows no object but its own.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn apart(object_format: &str, reporter: &Arc<dyn Reporter>) -> Result<Scratch> {
+        let folder = TempDir::new().context(|| "cannot make a temporary folder".to_owned())?;
+        Scratch::new(folder, object_format, reporter)
+    }
+
+    fn new(folder: TempDir, object_format: &str, reporter: &Arc<dyn Reporter>) -> Result<Scratch> {
+        let git = Git::new(folder.path(), None, reporter).alone();
+        let scratch = Scratch { folder, git };
+        // What 'git init' would make, without a process for it.
+        let config = match object_format {
+            "sha1" => "[core]\n\trepositoryFormatVersion = 0\n\tbare = true\n".to_owned(),
+            other => format!(
+                "[core]\n\trepositoryFormatVersion = 1\n\tbare = true\n[extensions]\n\tobjectFormat = {other}\n"
+            ),
+        };
+        let write = || {
+            for folder in ["objects/info", "objects/pack", "refs", "info"] {
+                fs::create_dir_all(scratch.path(folder))?;
+            }
+            fs::write(scratch.path("HEAD"), "ref: refs/heads/none\n")?;
+            fs::write(scratch.path("config"), config)
+        };
+        write().context(|| "cannot make a temporary repository".to_owned())?;
+        Ok(scratch)
+    }
+
+    /// Returns the git that works in it.
+    pub fn git(&self) -> &Git {
+        &self.git
+    }
+
+    /// Returns a file of it.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Moves every pack into the objects of a repository, which from then on has all that they hold.
+    ///
+    /// # Errors
+    /// When one cannot be moved; what was moved by then is harmless.
+    pub fn hand_over(self, repo: &Repo) -> Result<()> {
+        let to = repo.objects.join("pack");
+        let context = || format!("cannot keep what came in '{}'", to.display());
+        fs::create_dir_all(&to).context(context)?;
+        let mut files: Vec<_> = fs::read_dir(self.path("objects/pack"))
+            .context(context)?
+            .map(|entry| entry.map(|entry| entry.path()))
+            .collect::<Result<_, _>>()
+            .context(context)?;
+        // The index last: git looks for a pack where it finds one.
+        files.sort_by_key(|file| file.extension() == Some(OsStr::new("idx")));
+        for file in files {
+            move_file(&file, &to.join(file.file_name().unwrap_or_default())).context(context)?;
+        }
+        Ok(())
+    }
+}
+
+/// Moves a file; copies it where it goes to another file system.
+fn move_file(from: &Path, to: &Path) -> std::io::Result<()> {
+    match fs::rename(from, to) {
+        Err(error) if error.kind() == std::io::ErrorKind::CrossesDevices => {
+            let folder = to.parent().unwrap_or(Path::new("."));
+            let mut copy = tempfile::NamedTempFile::new_in(folder)?;
+            std::io::copy(&mut fs::File::open(from)?, &mut copy)?;
+            copy.as_file().sync_all()?;
+            fs::set_permissions(copy.path(), fs::metadata(from)?.permissions())?;
+            copy.persist(to).map(drop).map_err(|error| error.error)
+        }
+        moved => moved,
+    }
+}
