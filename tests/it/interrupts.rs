@@ -4,7 +4,7 @@
 use std::fs;
 use std::io::Read;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::support::guest::{TestGuest, VM};
@@ -46,6 +46,19 @@ fn interrupted(child: Child, signal: &str, group: bool) -> (Option<i32>, String,
     let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
     assert!(sent.elapsed() < Duration::from_secs(5), "{signal}: {:?}", sent.elapsed());
     (status.code(), String::from_utf8_lossy(&stderr).into_owned(), stdout)
+}
+
+/// Interrupts a process and reads none of its outputs; returns how it ended, within that time.
+fn ended_unread(child: &mut Child, limit: Duration, what: &str) -> ExitStatus {
+    let sent = Instant::now();
+    assert!(Command::new("kill").args(["-s", "INT", &child.id().to_string()]).status().unwrap().success());
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status;
+        }
+        assert!(sent.elapsed() < limit, "{what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 /// A program on the host that says when it is asked for `verb`, and then takes its time.
@@ -118,15 +131,7 @@ fn an_output_that_nobody_reads_does_not_hold_it_up() {
         // The first of it has come, so the rest waits.
         child.stdout.as_mut().unwrap().read_exact(&mut [0; 4]).unwrap();
         std::thread::sleep(Duration::from_millis(200));
-        let sent = Instant::now();
-        assert!(Command::new("kill").args(["-s", "INT", &child.id().to_string()]).status().unwrap().success());
-        let status = loop {
-            match child.try_wait().unwrap() {
-                Some(status) => break status,
-                None => std::thread::sleep(Duration::from_millis(10)),
-            }
-            assert!(sent.elapsed() < Duration::from_secs(5), "{args:?}");
-        };
+        let status = ended_unread(&mut child, Duration::from_secs(5), &format!("{args:?}"));
         let mut stderr = String::new();
         child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
         assert_eq!((status.code(), stderr.as_str()), (Some(130), "error: interrupted\n"), "{args:?}");
@@ -267,15 +272,7 @@ fn a_fifo_that_nobody_opens_and_a_stderr_that_nobody_reads_do_not_hold_it_up() {
     let mut child = start(&host, &["export", VM, "--name-only"]);
     child.stderr.as_mut().unwrap().read_exact(&mut [0; 4]).unwrap();
     std::thread::sleep(Duration::from_millis(300));
-    let sent = Instant::now();
-    assert!(Command::new("kill").args(["-s", "INT", &child.id().to_string()]).status().unwrap().success());
-    let status = loop {
-        match child.try_wait().unwrap() {
-            Some(status) => break status,
-            None => std::thread::sleep(Duration::from_millis(10)),
-        }
-        assert!(sent.elapsed() < Duration::from_secs(8), "it waits for a reader of stderr");
-    };
+    let status = ended_unread(&mut child, Duration::from_secs(8), "it waits for a reader of stderr");
     assert_eq!(status.code(), Some(130));
 }
 
