@@ -308,7 +308,7 @@ fn index(vm: &str, scratch: &Scratch, pack: File, rules: &Rules, links: Links<'_
         return Ok(());
     }
     let full = is_full(scratch, size)?;
-    let error = unverified(vm).caused_by(output.failure("git index-pack"));
+    let what = "git index-pack";
     Err(match links {
         Links::Follow(_) if full => {
             Error::failed("the disk is full: the guest's work does not fit beside the repository")
@@ -318,8 +318,8 @@ fn index(vm: &str, scratch: &Scratch, pack: File, rules: &Rules, links: Links<'_
         }
         _ if full => Error::failed("the disk is full: the guest's work does not fit among temporary files")
             .detail("nothing was changed; TMPDIR can name a place with more room"),
-        Links::Follow(repo) => lacking(error, &output.stderr, repo)?,
-        Links::Whole | Links::Leave => error,
+        Links::Follow(repo) => failed(vm, what, &output, repo)?,
+        Links::Whole | Links::Leave => unverified(vm).caused_by(output.failure(what)),
     })
 }
 
@@ -387,11 +387,15 @@ fn bounded<W: Write + Send>(call: Call, limit: u64, mut to: W) -> Result<Option<
     .map(|(output, copied)| (copied <= limit).then_some((output, to)))
 }
 
-/// Adds to an error what helps if an object is missing: what a guest's shallow history leaves out, no guest can send.
-fn lacking(error: Error, stderr: &[u8], repo: &Repo) -> Result<Error> {
-    if !MISSING.iter().any(|missing| says(stderr, missing)) {
-        return Ok(error);
-    }
+/// Returns the error for a git that could not prove the work, with what helps where an object is missing.
+fn failed(vm: &str, what: &str, output: &Output, repo: &Repo) -> Result<Error> {
+    let error = unverified(vm).caused_by(output.failure(what));
+    let is_missing = MISSING.iter().any(|missing| says(&output.stderr, missing));
+    if is_missing { lacking(error, repo) } else { Ok(error) }
+}
+
+/// Adds what helps where an object is missing: what a guest's shallow history leaves out, no guest can send.
+fn lacking(error: Error, repo: &Repo) -> Result<Error> {
     let error = error.detail("if the guest's history is shallow, make it whole there: git fetch --unshallow");
     Ok(if repo.is_shallow()? { error.next(Next::Unshallow) } else { error })
 }
@@ -439,7 +443,7 @@ fn connected(vm: &str, repo: &Repo, scratch: &Scratch, claim: &Claim, sent: &Sen
     let call = scratch.git().call(["rev-list", "--objects", "--no-object-names", "--stdin"]).input(input);
     let output = call.run()?;
     if output.code != Some(0) {
-        return Err(lacking(unverified(vm).caused_by(output.failure("git rev-list")), &output.stderr, repo)?);
+        return Err(failed(vm, "git rev-list", &output, repo)?);
     }
     let list = String::from_utf8_lossy(&output.stdout);
     let mut odd = HashSet::new();
@@ -476,7 +480,7 @@ fn connected(vm: &str, repo: &Repo, scratch: &Scratch, claim: &Claim, sent: &Sen
         None => Ok(()),
         Some(oid) => {
             let what = format!("guest '{vm}' names object {}, which it neither sent nor was given", oid.short());
-            Err(lacking(unproven(what), MISSING[0], repo)?)
+            Err(lacking(unproven(what), repo)?)
         }
     }
 }
@@ -496,8 +500,8 @@ fn note_moved_submodules(changed: &[Change], notes: &mut Vec<Note>) {
     notes.extend(moved.map(|change| Note { kind: NoteKind::MovedSubmodule, path: change.path.clone() }));
 }
 
-/// Proves that each changed file is there; returns a note for each that is a Git LFS pointer (git-lfs, docs/spec.md): less than 1024 bytes, with a
-/// fixed first line.
+/// Proves that each changed file is there; returns a note for each that is a Git LFS pointer (git-lfs, docs/spec.md): less
+/// than 1024 bytes, with a fixed first line.
 fn files(scratch: &Scratch, vm: &str, changed: &[Change]) -> Result<Vec<Note>> {
     const FIRST: &[u8] = b"version https://git-lfs.github.com/spec/v1\n";
     const LARGEST: usize = 1024;
