@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
-use crate::host::land;
+use crate::host::landing;
 use crate::ui;
 
 mod session;
@@ -241,12 +241,12 @@ pub enum Conflict {
     Record,
 }
 
-impl From<Conflict> for land::Conflict {
+impl From<Conflict> for landing::Conflict {
     fn from(how: Conflict) -> Self {
         match how {
-            Conflict::Abort => land::Conflict::Abort,
-            Conflict::Merge => land::Conflict::Merge,
-            Conflict::Record => land::Conflict::Record,
+            Conflict::Abort => landing::Conflict::Abort,
+            Conflict::Merge => landing::Conflict::Merge,
+            Conflict::Record => landing::Conflict::Record,
         }
     }
 }

@@ -121,6 +121,13 @@ pub enum Notice {
     },
     /// What jj says beside its answer.
     Jj(Vec<u8>),
+    /// What git says while it writes files: what filters say.
+    Git(Vec<u8>),
+    /// Another landing is under way, and this one waits for it.
+    Waiting {
+        /// What the other is.
+        other: String,
+    },
 }
 
 /// A question to the user.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::environment::env;
 use crate::error::{Error, Result};
@@ -17,9 +18,13 @@ use crate::vm::{Vm, check_name};
 /// What can be set for one guest.
 const OF_ONE: [&str; 4] = ["url", "path", "base", "sshConfig"];
 /// What can be set for all guests.
-const OF_ALL: [&str; 3] = ["base", "sshConfig", "maxBytes"];
+const OF_ALL: [&str; 5] = ["base", "sshConfig", "maxBytes", "lockTimeout", "keepLandings"];
 /// How much a guest may send, in bytes, where no setting says so: 10 GiB.
 const MAX_BYTES: u64 = 10 << 30;
+/// So many seconds a landing waits for another, if nothing else is set.
+const LOCK_TIMEOUT: u64 = 60;
+/// So many landings stay recorded, if nothing else is set.
+const KEEP_LANDINGS: u64 = 100;
 
 /// The options that every command takes, as far as they are settings.
 #[derive(Clone, Debug, Default)]
@@ -121,22 +126,23 @@ impl Settings {
     /// # Errors
     /// If the setting is no number as git writes them.
     pub fn max_bytes(&self) -> Result<u64> {
-        let Some(text) = self.get("maxbytes") else { return Ok(MAX_BYTES) };
-        let (digits, shift) = match text.to_ascii_lowercase().strip_suffix(['k', 'm', 'g']) {
-            Some(digits) => (
-                digits.to_owned(),
-                match text.to_ascii_lowercase().as_bytes().last() {
-                    Some(b'k') => 10,
-                    Some(b'm') => 20,
-                    _ => 30,
-                },
-            ),
-            None => (text.to_owned(), 0),
-        };
-        digits.parse::<u64>().ok().and_then(|number| number.checked_mul(1 << shift)).ok_or_else(|| {
-            Error::usage(format!("'banger.maxBytes' is no number of bytes: {}", text::path(text.as_bytes())))
-                .detail("write a number, which may end with k, m or g")
-        })
+        number(self.get("maxbytes"), "banger.maxBytes", MAX_BYTES)
+    }
+
+    /// Returns how long a landing waits for another one.
+    ///
+    /// # Errors
+    /// If the setting is no number of seconds.
+    pub fn lock_timeout(&self) -> Result<Duration> {
+        number(self.get("locktimeout"), "banger.lockTimeout", LOCK_TIMEOUT).map(Duration::from_secs)
+    }
+
+    /// Returns how many landings in a working copy stay recorded.
+    ///
+    /// # Errors
+    /// If the setting is no number.
+    pub fn keep_landings(&self) -> Result<u64> {
+        number(self.get("keeplandings"), "banger.keepLandings", KEEP_LANDINGS).map(|keep| keep.max(1))
     }
 
     /// Resolves a guest's name; `path` is a flag's value, `default_path` serves where nothing else names one.
@@ -205,6 +211,26 @@ impl Settings {
     fn get(&self, key: &str) -> Option<&str> {
         self.config.get(key).map(String::as_str)
     }
+}
+
+/// Reads a number as git writes them.
+fn number(text: Option<&str>, name: &str, default: u64) -> Result<u64> {
+    let Some(text) = text else { return Ok(default) };
+    let (digits, shift) = match text.to_ascii_lowercase().strip_suffix(['k', 'm', 'g']) {
+        Some(digits) => (
+            digits.to_owned(),
+            match text.to_ascii_lowercase().as_bytes().last() {
+                Some(b'k') => 10,
+                Some(b'm') => 20,
+                _ => 30,
+            },
+        ),
+        None => (text.to_owned(), 0),
+    };
+    digits.parse::<u64>().ok().and_then(|number| number.checked_mul(1 << shift)).ok_or_else(|| {
+        Error::usage(format!("'{name}' is no number: {}", text::path(text.as_bytes())))
+            .detail("write a number, which may end with k, m or g")
+    })
 }
 
 /// Goes to the directory of `-C`, so that what other options and the configuration name is relative to it, too.

@@ -19,6 +19,20 @@ impl Oid {
         &self.0
     }
 
+    /// Returns the id that stands for nothing; `format` is `sha1` or `sha256`.
+    pub fn zero(format: &str) -> Oid {
+        Oid("0".repeat(if format == "sha1" { 40 } else { 64 }))
+    }
+
+    /// Returns the id of the tree without files, which git has in every repository.
+    pub fn empty_tree(format: &str) -> Oid {
+        Oid(match format {
+            "sha1" => "4b825dc642cb6eb9a060e54bf8d69288fbee4904",
+            _ => "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321",
+        }
+        .to_owned())
+    }
+
     /// Returns the first twelve digits, for messages.
     pub fn short(&self) -> &str {
         &self.0[..12]
@@ -131,14 +145,10 @@ pub struct Change {
 pub const GITLINK: u32 = 0o160000;
 
 impl Change {
-    /// Returns mode, blob and path before; mode 0 where there was no file. Not for renames.
-    pub fn before(&self) -> (u32, &Oid, &[u8]) {
-        (self.old_mode, &self.old, &self.path)
-    }
-
-    /// Returns mode, blob and path after; mode 0 where there is no file.
-    pub fn after(&self) -> (u32, &Oid, &[u8]) {
-        (self.new_mode, &self.new, &self.path)
+    /// Tells whether it is about a submodule's pointer alone, and not about a file in its place.
+    pub fn is_pointer(&self) -> bool {
+        let pointer = |mode| mode == GITLINK || mode == 0;
+        self.is_submodule() && pointer(self.old_mode) && pointer(self.new_mode)
     }
 
     /// Tells whether either side is a submodule pointer.
@@ -178,23 +188,6 @@ impl Change {
     }
 }
 
-/// Returns the same changes, sorted by path, with each rename as a file that is gone and one that is new.
-pub fn without_renames(changes: &[Change]) -> Vec<Change> {
-    let mut apart = Vec::with_capacity(changes.len());
-    for change in changes {
-        let Some(from) = &change.from else {
-            apart.push(change.clone());
-            continue;
-        };
-        let none = || Oid("0".repeat(change.old.0.len()));
-        let gone = Change { status: 'D', new_mode: 0, new: none(), path: from.clone(), from: None, ..change.clone() };
-        let come = Change { status: 'A', old_mode: 0, old: none(), from: None, ..change.clone() };
-        apart.extend([gone, come]);
-    }
-    apart.sort_by(|one, other| one.path.cmp(&other.path));
-    apart
-}
-
 /// What a [`Note`] is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -222,89 +215,4 @@ pub struct Note {
     pub kind: NoteKind,
     /// Its path, relative to the top of the work tree, as bytes.
     pub path: Vec<u8>,
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-    use std::io::Write;
-    use std::path::Path;
-    use std::process::Stdio;
-
-    use super::*;
-
-    /// Runs git in a repository of the test's; returns its stdout.
-    #[expect(clippy::disallowed_methods, reason = "the reference to compare with")]
-    fn git(dir: &Path, args: &[&str], input: &[u8]) -> Vec<u8> {
-        let mut command = std::process::Command::new("git");
-        command.arg("-C").arg(dir).args(args).env("GIT_CONFIG_NOSYSTEM", "1").env("HOME", dir);
-        command.env_remove("GIT_DIR").env_remove("GIT_INDEX_FILE").env_remove("GIT_WORK_TREE");
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        child.stdin.take().unwrap().write_all(input).unwrap();
-        let output = child.wait_with_output().unwrap();
-        assert!(output.status.success(), "git {args:?}");
-        output.stdout
-    }
-
-    fn line(dir: &Path, args: &[&str], input: &[u8]) -> String {
-        String::from_utf8(git(dir, args, input)).unwrap().trim_end().to_owned()
-    }
-
-    /// The same numbers in every run.
-    struct Dice(u64);
-
-    impl Dice {
-        fn below(&mut self, limit: usize) -> usize {
-            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (self.0 >> 33) as usize % limit
-        }
-    }
-
-    /// Names that sort one way as files and another as folders, and each of them may be either.
-    const NAMES: [&str; 9] = ["a", "a-b", "a.b", "a0", "b", "a b", "z", "é", "\u{1}"];
-
-    /// Makes a tree of few blobs, so that many a file of one tree is a rename in the other.
-    fn tree(dir: &Path, dice: &mut Dice, blobs: &[String]) -> String {
-        let mut files = BTreeMap::new();
-        for _ in 0..dice.below(14) {
-            let depth = 1 + dice.below(3);
-            let path = (0..depth).map(|_| NAMES[dice.below(NAMES.len())]).collect::<Vec<_>>().join("/");
-            let clash = |other: &String| {
-                path.starts_with(&format!("{other}/")) || other.starts_with(&format!("{path}/")) || *other == path
-            };
-            if !files.keys().any(clash) {
-                let mode = ["100644", "100644", "100755", "120000", "160000"][dice.below(5)];
-                files.insert(path, format!("{mode} {}", blobs[dice.below(blobs.len())]));
-            }
-        }
-        let list: String = files.iter().map(|(path, entry)| format!("{entry}\t{path}\0")).collect();
-        git(dir, &["read-tree", "--empty"], b"");
-        git(dir, &["update-index", "-z", "--index-info"], list.as_bytes());
-        line(dir, &["write-tree"], b"")
-    }
-
-    #[test]
-    fn changes_without_renames_are_those_of_git_in_its_order() {
-        let folder = tempfile::tempdir().unwrap();
-        let dir = folder.path();
-        git(dir, &["init", "-q"], b"");
-        let blobs = ["", "one\n", "two\n"].map(|text| line(dir, &["hash-object", "-w", "--stdin"], text.as_bytes()));
-        let (mut dice, mut renames, mut swaps) = (Dice(1), 0, 0);
-        let mut before = tree(dir, &mut dice, &blobs);
-        for _ in 0..80 {
-            let after = tree(dir, &mut dice, &blobs);
-            let diff = |how| {
-                let fixed = ["diff-tree", "-r", "-z", "--raw", "--no-abbrev", "--ignore-submodules=none"];
-                let args = [&fixed[..], &[how, &before, &after, "--"]].concat();
-                Change::parse_all(&git(dir, &args, b"")).unwrap()
-            };
-            let (with, without) = (diff("--find-renames=100%"), diff("--no-renames"));
-            assert_eq!(without_renames(&with), without, "{before} {after}");
-            renames += with.iter().filter(|change| change.from.is_some()).count();
-            let below = |one: &Change, other: &Change| one.path.starts_with(&[&other.path[..], b"/"].concat());
-            swaps += without.iter().filter(|one| without.iter().any(|other| below(one, other))).count();
-            before = after;
-        }
-        assert!(renames > 50 && swaps > 20, "{renames} renames, {swaps} swaps of a file and a folder");
-    }
 }

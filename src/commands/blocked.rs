@@ -3,21 +3,23 @@
 use super::App;
 use crate::cli::Pull;
 use crate::error::{Error, Fault};
-use crate::host::land::Blocked;
-use crate::host::{Repo, Why};
+use crate::host::Repo;
+use crate::host::landing::{Blocked, Why};
 
 /// Returns the error that names every path which cannot land.
 pub fn error(blocked: Blocked, app: &App, repo: &Repo, args: &Pull) -> Error {
     let vm = &args.vm;
-    let (since, obstacles) = match blocked {
+    let (since, obstacles, blocked, others) = match blocked {
         Blocked::Failed(error) => return error,
         Blocked::NoRoom { missing } => {
             return Error::failed(format!("the disk is full: {missing} bytes more are needed; nothing was changed"))
                 .with_vm(vm);
         }
-        Blocked::Paths { since, obstacles } => (since, obstacles),
+        Blocked::Paths { since, obstacles, blocked, others } => (since, obstacles, blocked, others),
     };
-    let merges = obstacles.iter().all(|obstacle| obstacle.why == Why::BothChanged);
+    let merges = obstacles.iter().all(|obstacle| obstacle.why.is_conflict());
+    let rests = obstacles.iter().any(|obstacle| obstacle.why == Why::RestsOnCommits);
+    let rest = (others > 0).then(|| without(&blocked)).flatten();
     let faults = obstacles.into_iter().map(|obstacle| {
         let (kind, why) = words(obstacle.why);
         Fault { path: obstacle.path, kind, why: why.to_owned() }
@@ -28,8 +30,16 @@ pub fn error(blocked: Blocked, app: &App, repo: &Repo, args: &Pull) -> Error {
         .with_vm(vm)
         .with_faults(faults)
         .run(git(&["diff", since.short(), &snapshot]), "shows what the guest did");
+    let error = match rest {
+        Some(pathspecs) => error.run(app.line().for_real().with_pathspecs(&pathspecs), "lands the rest"),
+        None => error,
+    };
+    if rests {
+        let line = app.line().for_real().with("--base-commit", Some("HEAD@prepare"));
+        return error.run(line, "lands those commits too");
+    }
     if merges {
-        let (way, purpose) = if repo.is_jj() {
+        let (way, purpose) = if repo.records_conflicts() {
             ("record", "lands it with the conflict recorded in the change")
         } else {
             ("merge", "lands it with conflict markers in the files")
@@ -40,17 +50,41 @@ pub fn error(blocked: Blocked, app: &App, repo: &Repo, args: &Pull) -> Error {
     }
 }
 
+/// Returns the pathspecs that leave these paths out; `None` where they are too many, or no text.
+fn without(paths: &[Vec<u8>]) -> Option<Vec<String>> {
+    const MOST: usize = 8;
+    if paths.len() > MOST {
+        return None;
+    }
+    let pathspec = |path: &[u8]| {
+        let path = std::str::from_utf8(path).ok().filter(|path| !path.contains(char::is_control))?;
+        let magic = if path.contains(['*', '?', '[', '\\']) { "top,exclude,literal" } else { "top,exclude" };
+        Some(format!(":({magic}){path}"))
+    };
+    paths.iter().map(|path| pathspec(path)).collect()
+}
+
 /// Returns the word for scripts, and the rest of a sentence about the path.
-fn words(why: Why) -> (&'static str, &'static str) {
+pub fn words(why: Why) -> (&'static str, &'static str) {
     match why {
         Why::BothChanged => ("both-changed", "has changed here and in the guest"),
-        Why::Submodule => ("submodule", "is a submodule: its pointer alone would vanish unseen"),
+        Why::BothAdded => ("both-added", "is new here and in the guest, and differs"),
+        Why::Binary => ("binary", "has changed here and in the guest, and is no text"),
+        Why::DeletedHere => ("deleted-here", "was deleted here and has changed in the guest"),
+        Why::DeletedThere => ("deleted-there", "has changed here and was deleted in the guest"),
+        Why::OtherType => ("other-type", "is of one type here and of another in the guest, or leads elsewhere"),
+        Why::Renamed => ("renamed", "was renamed here or in the guest, and not in the same way on the other side"),
+        Why::RestsOnCommits => ("rests-on-commits", "has changed here, and rests on commits that are not here"),
+        Why::Submodule => ("submodule", "is a submodule, or in one"),
+        Why::NestedRepository => ("nested-repository", "is in another repository here"),
         Why::UntrackedByGit => ("in-the-way", "is in the way: git does not track it"),
         Why::UntrackedByJj => ("in-the-way", "is in the way: jj does not track it"),
         Why::OutsideGitSparse => ("outside-sparse", "is outside the sparse checkout"),
         Why::OutsideJjSparse => ("outside-sparse", "is outside of 'jj sparse list'"),
         Why::NameNotUtf8 => ("name-not-utf-8", "has a name that is not UTF-8, which jj cannot hold"),
-        Why::DirectoryNotWritable => ("not-writable", "is in a directory that cannot be written"),
+        Why::FolderNotWritable => ("not-writable", "is in a directory that cannot be written"),
+        Why::Unreadable => ("unreadable", "cannot be read here"),
+        Why::FilterFailed => ("filter-failed", "cannot be converted: its filter failed"),
         Why::ChangedMeanwhile => ("changed-meanwhile", "changed during the pull"),
     }
 }

@@ -106,6 +106,13 @@ impl Line {
         self.joined(words.iter().chain(rest))
     }
 
+    /// Returns the command that was typed, with more pathspecs.
+    pub fn with_pathspecs(&self, pathspecs: &[String]) -> String {
+        let dashes = (!self.words.iter().any(|word| word == "--")).then(|| OsString::from("--"));
+        let more: Vec<OsString> = dashes.into_iter().chain(pathspecs.iter().map(OsString::from)).collect();
+        self.joined(self.words.iter().chain(&more))
+    }
+
     fn joined<'a>(&self, words: impl Iterator<Item = &'a OsString>) -> String {
         words.fold(self.program.to_owned(), |line, word| line + " " + &shell_word(word))
     }

@@ -1,7 +1,6 @@
 //! `git banger pull`: fetch, then land.
 
 use std::process::ExitCode;
-use std::thread;
 
 use serde::Serialize;
 
@@ -10,9 +9,9 @@ use super::report::{self, List};
 use super::{App, blocked, taking};
 use crate::cli::{Conflict, Pull};
 use crate::error::{Error, Fault, Kind, Next, Result};
-use crate::host::land::{self, How, Plan};
-use crate::host::{Landed, Records, Repo, Undo};
-use crate::snapshot::Snapshot;
+use crate::host::landing::{self, How, Landed, Plan, Undo, Why};
+use crate::host::{Records, Repo};
+use crate::snapshot::{NoteKind, Snapshot};
 use crate::text::{self, count};
 use crate::vm::Vm;
 
@@ -24,42 +23,46 @@ pub fn run(args: &Pull, app: &App) -> Result<ExitCode> {
     let repo = app.repo()?;
     repo.top()?;
     refuse_for_git(args, &repo)?;
-    recover(app, &repo)?;
+    let how = How {
+        conflict: args.conflict.into(),
+        new_change: args.new_change,
+        patience: app.settings.lock_timeout()?,
+        keep: app.settings.keep_landings()?,
+    };
+    recover(app, &repo, &args.vm, how)?;
     let vm = app.settings.vm(&args.vm, None, Some(&repo.name()))?;
     let records = repo.records(&vm.name)?;
     let base = Base::choose(args.taking.base_commit.as_deref(), &vm, Some((&repo, &records)), app)?;
-    let (snapshot, ours) = thread::scope(|scope| {
-        // The host's own files are read while the guest works.
-        let ours = scope.spawn(|| repo.files(&vm.name));
-        let snapshot = taking::take(app, &repo, &vm, &records, &base, &args.taking)?;
-        let ours = ours.join().map_err(|_| Error::bug("reading the host's files failed"))??;
-        Ok::<_, Error>((snapshot, ours))
-    })?;
+    let snapshot = taking::take(app, &repo, &vm, &records, &base, &args.taking)?;
     if base.is_open() {
         refuse_open_base(app, &repo, &records, &snapshot)?;
     }
 
     let pathspecs = repo.pathspecs(&args.pathspecs);
-    let how = How { conflict: args.conflict.into(), new_change: args.new_change };
     let blocked = |blocked| blocked::error(blocked, app, &repo, args);
-    let plan = land::plan(&repo, &records, ours, &snapshot, &pathspecs, how).map_err(blocked)?;
+    let plan = landing::plan(&repo, &records, &snapshot, &pathspecs, how).map_err(blocked)?;
+    tell_recovered(app, plan.told.recovered.as_deref());
     let told = Told::of(&plan, args, &vm, &base, &snapshot)?;
     let landing = app.ui().progress("landing");
     let landed = if args.dry_run { Landed::default() } else { plan.land().map_err(blocked)? };
     drop(landing);
     let what = if landed.wrote { "the work has landed all the same" } else { "nothing was changed" };
-    told.tell(app, &landed).map_err(|error| error.detail(what))
+    told.tell(app, &repo, &landed).map_err(|error| error.detail(what))
 }
 
 /// Takes back a landing that was cut off, and says so.
-fn recover(app: &App, repo: &Repo) -> Result<()> {
-    let Some(aside) = land::recover(repo)? else { return Ok(()) };
+fn recover(app: &App, repo: &Repo, vm: &str, how: How) -> Result<()> {
+    tell_recovered(app, landing::recover(repo, &format!("pull {vm}"), how.patience)?.as_deref());
+    Ok(())
+}
+
+fn tell_recovered(app: &App, aside: Option<&[landing::SetAside]>) {
+    let Some(aside) = aside else { return };
     app.ui().warn("an earlier landing was cut off half-way; it was taken back first");
     for aside in aside {
         let path = text::path(&aside.path);
         app.ui().warn(&format!("what was at {path} meanwhile is now '{}'", aside.kept.display()));
     }
-    Ok(())
 }
 
 /// What is said of a pull, all of it known before the first file is written.
@@ -68,8 +71,7 @@ struct Told<'a> {
     vm: &'a Vm,
     snapshot: &'a Snapshot,
     since: String,
-    changes: Vec<crate::snapshot::Change>,
-    conflicts: Vec<Vec<u8>>,
+    plan: landing::Told,
     stat: Vec<u8>,
 }
 
@@ -79,11 +81,46 @@ struct Pulled<'a> {
     snapshot: report::JsonSnapshot<'a>,
     landed: bool,
     files: Vec<report::JsonChange>,
-    conflicts: Vec<report::JsonPath>,
+    conflicts: Vec<JsonConflict>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    left: Vec<JsonLeft>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    ignored_here: Vec<report::JsonPath>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     unheld: Vec<report::JsonPath>,
     #[serde(skip_serializing_if = "Option::is_none")]
     undo: Option<String>,
+}
+
+/// A file that landed with a conflict.
+#[derive(Serialize)]
+struct JsonConflict {
+    #[serde(flatten)]
+    path: report::JsonPath,
+    kind: &'static str,
+    /// Which side is on disk: `both`, or `host`.
+    on_disk: &'static str,
+}
+
+impl JsonConflict {
+    fn of((path, why): (&Vec<u8>, &Why)) -> JsonConflict {
+        let on_disk = if why.is_text() { "both" } else { "host" };
+        JsonConflict { path: report::JsonPath::new(path), kind: blocked::words(*why).0, on_disk }
+    }
+}
+
+/// Something that did not land, and kept nothing else from landing.
+#[derive(Serialize)]
+struct JsonLeft {
+    #[serde(flatten)]
+    path: report::JsonPath,
+    kind: NoteKind,
+}
+
+impl JsonLeft {
+    fn of(left: &landing::Left) -> JsonLeft {
+        JsonLeft { path: report::JsonPath::new(&left.path), kind: left.kind }
+    }
 }
 
 impl<'a> Told<'a> {
@@ -93,14 +130,13 @@ impl<'a> Told<'a> {
             vm,
             snapshot,
             since: format!("from '{}' since {}", vm.name, base.shown(snapshot)),
-            changes: plan.shown().to_vec(),
-            conflicts: plan.conflicts().to_vec(),
+            plan: plan.told.clone(),
             stat: if args.stat { plan.stat()? } else { Vec::new() },
         })
     }
 
-    fn tell(&self, app: &App, landed: &Landed) -> Result<ExitCode> {
-        let conflicted = (!self.conflicts.is_empty() && !self.args.dry_run).then(|| self.conflicted());
+    fn tell(&self, app: &App, repo: &Repo, landed: &Landed) -> Result<ExitCode> {
+        let conflicted = (!self.plan.conflicts.is_empty() && !self.args.dry_run).then(|| self.conflicted(app, repo));
         let undo = landed.undo.as_ref().map(|undo| match undo {
             Undo::Last => app.line().jj(&["undo"]),
             Undo::Restore(operation) => app.line().jj(&["op", "restore", operation]),
@@ -112,8 +148,10 @@ impl<'a> Told<'a> {
             let pulled = Pulled {
                 snapshot: report::json_snapshot(&self.vm.name, self.snapshot),
                 landed: !self.args.dry_run,
-                files: report::json_changes(&self.changes),
-                conflicts: self.conflicts.iter().map(|path| report::JsonPath::new(path)).collect(),
+                files: report::json_changes(&self.plan.shown),
+                conflicts: self.plan.conflicts.iter().map(JsonConflict::of).collect(),
+                left: self.plan.left.iter().map(JsonLeft::of).collect(),
+                ignored_here: self.plan.ignored.iter().map(|path| report::JsonPath::new(path)).collect(),
                 unheld: landed.unheld.iter().map(|path| report::JsonPath::new(path)).collect(),
                 undo: undo.clone(),
             };
@@ -124,7 +162,7 @@ impl<'a> Told<'a> {
         } else if self.args.stat {
             app.ui().data_stream(&mut &*self.stat)?;
         } else {
-            app.ui().data_stream(&mut &*report::list(&self.changes, List { status: true, nul: false }))?;
+            app.ui().data_stream(&mut &*report::list(&self.plan.shown, List { status: true, nul: false }))?;
         }
         self.status(app);
         if let Some(undo) = &undo {
@@ -135,35 +173,85 @@ impl<'a> Told<'a> {
 
     fn status(&self, app: &App) {
         let (ui, since) = (app.ui(), &self.since);
-        let files = count(self.changes.len() as u64, "changed file");
-        ui.status(&match (self.changes.len(), self.args.dry_run) {
-            (0, _) if self.conflicts.is_empty() => format!("nothing new {since}"),
+        let files = count(self.plan.shown.len() as u64, "changed file");
+        ui.status(&match (self.plan.shown.len(), self.args.dry_run) {
+            (0, _) if self.plan.conflicts.is_empty() => format!("nothing new {since}"),
             (_, true) => format!("would land {files} {since}; nothing was changed"),
             (_, false) => format!("landed {files} {since}"),
         });
         if self.args.dry_run {
-            for path in &self.conflicts {
-                ui.warn(&format!("{} has changed here and in the guest: a conflict to settle", text::path(path)));
+            for (path, why) in &self.plan.conflicts {
+                ui.warn(&format!("{} {}: a conflict to settle", text::path(path), blocked::words(*why).1));
             }
+        }
+        self.remark(app);
+    }
+
+    /// Says what landed in another way than it might seem, or not at all.
+    fn remark(&self, app: &App) {
+        let ui = app.ui();
+        for landing::Left { path, kind } in &self.plan.left {
+            let path = text::path(path);
+            match kind {
+                NoteKind::LfsPointer => {
+                    ui.warn(&format!("{path} does not land: it is a pointer of Git LFS, and its content is not here"))
+                }
+                _ => {
+                    ui.warn(&format!("{path} does not land: it is a submodule, and its pointer alone is worth nothing"))
+                }
+            }
+        }
+        for path in &self.plan.also {
+            ui.status(&format!("{} lands too: it is the other end of a rename", text::path(path)));
+        }
+        for path in &self.plan.ignored {
+            ui.warn(&format!("{} is ignored here: 'git add' passes it over", text::path(path)));
+        }
+        for landing::Driver { path, name } in &self.plan.drivers {
+            let name = text::path(name.as_bytes());
+            ui.warn(&format!(
+                "{} was merged as text: merge driver {name} is a program, and was not run",
+                text::path(path)
+            ));
         }
     }
 
     /// Returns the error for a landing that leaves conflicts.
-    fn conflicted(&self) -> Error {
-        let fault = |path: &Vec<u8>| {
-            let why = "has changed here and in the guest: a conflict to settle".to_owned();
-            Fault { path: path.clone(), kind: "both-changed", why }
+    fn conflicted(&self, app: &App, repo: &Repo) -> Error {
+        let fault = |(path, why): (&Vec<u8>, &Why)| {
+            let (kind, words) = blocked::words(*why);
+            let on_disk = match (self.args.conflict, why.is_text()) {
+                (Conflict::Record, _) => "a conflict to settle",
+                (_, true) => "both versions are in it",
+                (_, false) => "the version of the host stays",
+            };
+            Fault { path: path.clone(), kind, why: format!("{words}: {on_disk}") }
         };
-        let files = count(self.conflicts.len() as u64, "file");
+        let files = count(self.plan.conflicts.len() as u64, "file");
         let message = format!("the work of guest '{}' has landed, with conflicts in {files}", self.vm.name);
-        let error =
-            Error::new(Kind::Conflicted, message).with_vm(&self.vm.name).with_faults(self.conflicts.iter().map(fault));
-        match self.args.conflict {
-            Conflict::Record => error.next(Next::ResolveInJj("@")),
-            _ => error.detail("conflict markers in the files show both versions"),
+        let faults = self.plan.conflicts.iter().map(fault);
+        let error = Error::new(Kind::Conflicted, message).with_vm(&self.vm.name).with_faults(faults);
+        if self.args.conflict == Conflict::Record {
+            return error.next(Next::ResolveInJj("@"));
         }
+        let kept: Vec<_> = self.plan.conflicts.iter().filter(|(_, why)| !why.is_text()).collect();
+        let error = match kept.len() < self.plan.conflicts.len() {
+            true => error.detail("conflict markers in the files show both versions"),
+            false => error,
+        };
+        let snapshot = Repo::vm_ref(&self.vm.name, "snapshot");
+        kept.into_iter().take(SHOWN).fold(error, |error, (path, why)| {
+            let Ok(path) = std::str::from_utf8(path) else { return error };
+            match why {
+                Why::DeletedThere => error,
+                _ => error.run(app.git(repo, &["show", &format!("{snapshot}:{path}")]), "shows the guest's version"),
+            }
+        })
     }
 }
+
+/// For so many files there is a hint.
+const SHOWN: usize = 3;
 
 /// Refuses what only jj can do.
 fn refuse_for_git(args: &Pull, repo: &Repo) -> Result<()> {
@@ -172,7 +260,11 @@ fn refuse_for_git(args: &Pull, repo: &Repo) -> Result<()> {
         Pull { new_change: true, .. } => "--new-change",
         _ => return Ok(()),
     };
-    if repo.is_jj() { Ok(()) } else { Err(Error::usage(format!("'{flag}' needs a jj workspace, and this is not one"))) }
+    if repo.records_conflicts() {
+        Ok(())
+    } else {
+        Err(Error::usage(format!("'{flag}' needs a jj workspace, and this is not one")))
+    }
 }
 
 /// Refuses a pull that could mean two things: the guest has commits, and nobody said whether to bring them.

@@ -107,6 +107,14 @@ impl Reporter for Voice {
                     self.ui.warn(&format!("jj: {}", line.strip_prefix("Warning: ").unwrap_or(&line)));
                 }
             }
+            Notice::Git(said) => {
+                for line in text::lines(&said) {
+                    self.ui.warn(&format!("git: {}", line.strip_prefix("warning: ").unwrap_or(&line)));
+                }
+            }
+            Notice::Waiting { other } => {
+                self.ui.status(&format!("waiting for another landing here: {other}"));
+            }
         }
     }
 

@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::git::EXPLICIT;
 use super::{Repo, jj};
 use crate::error::Result;
 use crate::process::Call;
@@ -22,6 +23,24 @@ pub(super) fn get(repo: &Repo, key: &str) -> Result<OsString> {
     let mut value = output.success("git config")?;
     value.pop();
     Ok(OsString::from_vec(value))
+}
+
+/// Returns the keys that match a regular expression, in lower case, with their values, the strongest last; a key without
+/// a value has none.
+///
+/// # Errors
+/// When the configuration cannot be read.
+pub(super) fn matching(repo: &Repo, pattern: &str) -> Result<Vec<(String, Option<String>)>> {
+    let output = repo.git.call(["config", "--null", "--get-regexp", pattern]).run()?;
+    if output.code == Some(1) {
+        return Ok(Vec::new());
+    }
+    let list = String::from_utf8_lossy(&output.success("git config")?).into_owned();
+    let pair = |entry: &str| match entry.split_once('\n') {
+        Some((key, value)) => (key.to_owned(), Some(value.to_owned())),
+        None => (entry.to_owned(), None),
+    };
+    Ok(list.split_terminator('\0').map(pair).collect())
 }
 
 /// Sets a key in the repository of `dir`, or of the current folder; `global` for the user's own configuration.
@@ -55,7 +74,7 @@ pub fn remove_section(dir: Option<&Path>, name: &str, reporter: &Arc<dyn Reporte
 /// # Errors
 /// When it is a jj workspace that cannot be used.
 pub fn call(dir: Option<&Path>, reporter: &Arc<dyn Reporter>) -> Result<Call> {
-    let call = Call::new("git", reporter).args(["config"]);
+    let call = Call::new("git", reporter).fixed(["-c", EXPLICIT]).args(["config"]);
     let call = match jj::hidden_git_dir(dir, reporter)? {
         Some(git_dir) => call.env("GIT_DIR", git_dir),
         None => call,

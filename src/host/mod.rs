@@ -3,21 +3,18 @@
 //! Knows nothing of guests but what a [`Snapshot`](crate::snapshot::Snapshot) says.
 
 pub mod config;
+mod entries;
+mod folders;
 mod git;
 pub mod intake;
 mod jj;
-mod journal;
-pub mod land;
-mod merge;
-mod obstacles;
+pub mod landing;
 mod pathspec;
 mod refs;
 pub mod scratch;
 mod sessions;
 pub mod ship;
-mod vcs;
-mod workspace;
-mod worktree;
+mod working_copy;
 
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -32,15 +29,11 @@ use crate::process::Call;
 use crate::reporter::Reporter;
 use crate::snapshot::{Change, Oid};
 
-use git::Git;
-use jj::Jj;
+use git::{Git, Worktree};
 pub use jj::root as jj_root;
-pub use obstacles::Why;
+use jj::{Checkout, Jj};
 pub use refs::Records;
-use vcs::Vcs;
-pub use vcs::{Landed, Ours, Undo};
-use workspace::Workspace;
-use worktree::WorkTree;
+use working_copy::WorkingCopy;
 
 /// The repository that a command works in.
 #[derive(Debug)]
@@ -55,7 +48,7 @@ pub struct Repo {
     top: Option<PathBuf>,
     /// Where in the work tree the user stands; empty at its top, else with a slash at the end.
     prefix: Vec<u8>,
-    vcs: Box<dyn Vcs>,
+    vcs: Box<dyn WorkingCopy>,
 }
 
 /// How the names of temporary files begin.
@@ -81,9 +74,13 @@ impl Repo {
     pub fn open(dir: Option<&Path>, reporter: &Arc<dyn Reporter>) -> Result<Repo> {
         git::check_version(reporter)?;
         if let Some(jj) = Jj::find(dir, reporter)? {
-            return Workspace::open(jj, dir, reporter);
+            return Checkout::open(jj, dir, reporter);
         }
-        let mut call = Call::new("git", reporter).args(["rev-parse", "--path-format=absolute", "--show-object-format"]);
+        let mut call = Call::new("git", reporter).fixed(["-c", git::EXPLICIT]).args([
+            "rev-parse",
+            "--path-format=absolute",
+            "--show-object-format",
+        ]);
         call = call.args(["--git-dir", "--git-common-dir", "--git-path", "objects", "--git-path", "index"]);
         call = call.args(["--show-toplevel", "--show-prefix"]);
         if let Some(dir) = dir {
@@ -96,7 +93,11 @@ impl Repo {
         if place.code != Some(0) && place.stdout.is_empty() {
             // git says best why: there is no repository, or it belongs to somebody else.
             let (why, rest) = place.said();
-            return Err(Error::refused(why).said("git", rest).detail("go to the repository, or name it with -C"));
+            let way = match why.contains("bareRepository") {
+                true => "if it is yours, name it: git --git-dir=DIR banger ...",
+                false => "go to the repository, or name it with -C",
+            };
+            return Err(Error::refused(why).said("git", rest).detail(way));
         }
         let ([format, git_dir, common_dir, objects, index], top, prefix) = if place.code == Some(0) {
             let [format, git_dir, common_dir, objects, index, top, prefix] = lines(&place.stdout)?;
@@ -113,7 +114,7 @@ impl Repo {
             object_format: String::from_utf8_lossy(format).into_owned(),
             top,
             prefix,
-            vcs: Box::new(WorkTree { index: as_path(index) }),
+            vcs: Box::new(Worktree { index: as_path(index) }),
         })
     }
 
@@ -138,9 +139,9 @@ impl Repo {
         })
     }
 
-    /// Tells whether the working tree is jj's.
-    pub fn is_jj(&self) -> bool {
-        self.vcs.is_jj()
+    /// Tells whether a landing can record a conflict as data, and go into a change of its own, as in jj.
+    pub fn records_conflicts(&self) -> bool {
+        self.vcs.extras().is_some()
     }
 
     /// Returns `sha1` or `sha256`.
@@ -162,14 +163,6 @@ impl Repo {
     /// When the configuration cannot be read.
     pub fn identity(&self) -> Result<[OsString; 2]> {
         self.vcs.identity(self)
-    }
-
-    /// Takes the host's own files as they are on disk, before work of a guest lands.
-    ///
-    /// # Errors
-    /// When a file cannot be read, or an object not written.
-    pub fn files(&self, vm: &str) -> Result<Ours> {
-        self.vcs.files(self, true, &format!("before pull {vm}"))
     }
 
     /// Makes the commit that stands for "no commit yet"; the guest makes the same one.

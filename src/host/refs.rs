@@ -1,14 +1,15 @@
-//! What is recorded about a guest, as refs: `refs/banger/<vm>/{prepare,baseline,snapshot}`, and the newest landing in
-//! this work tree, `refs/worktree/banger/<vm>/landing`.
+//! What is recorded about a guest, as refs: `refs/banger/<vm>/{prepare,baseline,snapshot}`, and the landings in this
+//! working copy, `refs/banger/<working copy>/<vm>/landings/<n>`.
 
 use std::collections::BTreeSet;
 
 use super::Repo;
+use super::landing::record::Landing;
 use crate::error::Result;
 use crate::snapshot::Oid;
 
 /// What is recorded about one guest.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Records {
     /// The guest's name.
     pub vm: String,
@@ -18,6 +19,10 @@ pub struct Records {
     pub baseline: Option<Oid>,
     /// What was fetched last.
     pub snapshot: Option<Oid>,
+    /// The tree of the baseline.
+    pub baseline_tree: Option<Oid>,
+    /// The landings in this working copy that are recorded.
+    pub landings: Vec<Landing>,
     /// The baseline's tree is not the head's: edits or untracked files were shipped beside it.
     pub shipped_edits: bool,
 }
@@ -28,9 +33,9 @@ impl Repo {
         format!("refs/banger/{}/{kind}", encode(vm))
     }
 
-    /// Returns the ref of the newest landing in this work tree.
-    pub(super) fn landing_ref(&self, vm: &str) -> Result<String> {
-        Ok(format!("refs/worktree/banger/{}/{}", encode(vm), encode(&self.vcs.landing()?)))
+    /// Returns the prefix of the refs about a guest that are this working copy's own.
+    pub(super) fn prefix_of(&self, vm: &str) -> Result<String> {
+        Ok(format!("refs/banger/{}/{}/", encode(&self.vcs.name(self)?), encode(vm)))
     }
 
     /// Returns what is recorded about a guest.
@@ -38,19 +43,34 @@ impl Repo {
     /// # Errors
     /// When a record is damaged, or git cannot be run.
     pub fn records(&self, vm: &str) -> Result<Records> {
-        // KIND SP COMMIT SP TREE
-        let format = "--format=%(refname:lstrip=3) %(objectname) %(tree)";
-        let lines = self.git.line(["for-each-ref", format, &Repo::vm_ref(vm, "")])?;
-        let record = |kind| lines.lines().find_map(|line| line.strip_prefix(kind)?.strip_prefix(' ')?.split_once(' '));
-        let commit = |kind| record(kind).map(|(commit, _)| commit.parse()).transpose();
-        let tree = |kind| record(kind).map(|(_, tree)| tree);
-        Ok(Records {
-            vm: vm.to_owned(),
-            prepare: commit("prepare")?,
-            baseline: commit("baseline")?,
-            snapshot: commit("snapshot")?,
-            shipped_edits: tree("baseline") != tree("prepare"),
-        })
+        let (shared, own) = (Repo::vm_ref(vm, ""), self.prefix_of(vm)?);
+        // NAME SP OBJECT SP TREE LF MESSAGE NUL; a user's message need not be UTF-8.
+        let format = "--format=%(refname) %(objectname) %(tree)%0a%(contents)%00";
+        let list = self.git.call(["for-each-ref", format, &shared, &own]).stdout()?;
+        let mut records = Records { vm: vm.to_owned(), ..Records::default() };
+        let mut prepared_tree = None;
+        for entry in list.split(|&byte| byte == 0) {
+            let text = String::from_utf8_lossy(entry.trim_ascii_start()).into_owned();
+            let (line, message) = text.split_once('\n').unwrap_or((&text, ""));
+            let mut words = line.split(' ');
+            let (Some(name), Some(id)) = (words.next(), words.next()) else { continue };
+            let tree = words.next().map(str::to_owned);
+            if let Some(name) = name.strip_prefix(&own) {
+                records.landings.extend(Landing::parse(name, id, message));
+                continue;
+            }
+            match name.strip_prefix(&shared) {
+                Some("prepare") => (records.prepare, prepared_tree) = (Some(id.parse()?), tree),
+                Some("baseline") => {
+                    records.baseline = Some(id.parse()?);
+                    records.baseline_tree = tree.map(|tree| tree.parse()).transpose()?;
+                }
+                Some("snapshot") => records.snapshot = Some(id.parse()?),
+                _ => {}
+            }
+        }
+        records.shipped_edits = records.baseline_tree.as_ref().map(Oid::as_str) != prepared_tree.as_deref();
+        Ok(records)
     }
 
     /// Records a prepare: the head that was shipped, and the tree that the guest's files got.
@@ -84,7 +104,7 @@ impl Repo {
     pub fn forget(&self, vm: &str) -> Result<bool> {
         self.see_sessions(vm, BTreeSet::clear)?;
         let name = encode(vm);
-        let folders = [format!("refs/banger/{name}/"), format!("refs/worktree/banger/{name}/")];
+        let folders = [format!("refs/banger/{name}/"), format!("refs/banger/*/{name}/landings/")];
         let refs = self.git.line(["for-each-ref", "--format=delete %(refname)", &folders[0], &folders[1]])?;
         if refs.is_empty() {
             return Ok(false);
@@ -102,7 +122,7 @@ impl Records {
 }
 
 /// Writes a guest's name as one component of a ref: what git forbids there becomes `%XX`.
-fn encode(vm: &str) -> String {
+pub(super) fn encode(vm: &str) -> String {
     let mut text = String::new();
     for (at, byte) in vm.bytes().enumerate() {
         let dot_is_plain = at > 0 && !text.ends_with('.') && !matches!(&vm.as_bytes()[at..], b"." | b".lock");

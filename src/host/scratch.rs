@@ -87,23 +87,42 @@ impl Scratch {
         self.folder.path().join(name)
     }
 
-    /// Moves every pack into the objects of a repository, which from then on has all that they hold.
+    /// Returns a git of another repository that puts its objects here, and finds those that are here.
+    pub fn lend(&self, git: &Git) -> Git {
+        git.with_objects(self.path("objects"))
+    }
+
+    /// Feeds `git fast-import`, and returns what it prints.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub fn import(&self, stream: Vec<u8>) -> Result<Vec<u8>> {
+        self.git.call(["fast-import", "--quiet", "--force", "--done"]).input(stream).stdout()
+    }
+
+    /// Moves all objects into those of a repository, which from then on has them.
     ///
     /// # Errors
     /// When one cannot be moved; what was moved by then is harmless.
-    pub fn hand_over(self, repo: &Repo) -> Result<()> {
-        let to = repo.objects.join("pack");
-        let context = || format!("cannot keep what came in '{}'", to.display());
-        fs::create_dir_all(&to).context(context)?;
-        let mut files: Vec<_> = fs::read_dir(self.path("objects/pack"))
-            .context(context)?
-            .map(|entry| entry.map(|entry| entry.path()))
-            .collect::<Result<_, _>>()
-            .context(context)?;
-        // The index last: git looks for a pack where it finds one.
-        files.sort_by_key(|file| file.extension() == Some(OsStr::new("idx")));
-        for file in files {
-            move_file(&file, &to.join(file.file_name().unwrap_or_default())).context(context)?;
+    pub fn hand_over(&self, repo: &Repo) -> Result<()> {
+        let context = || format!("cannot keep objects in '{}'", repo.objects.display());
+        let list = |folder: &Path| {
+            let entries = fs::read_dir(folder).context(context)?;
+            entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>().context(context)
+        };
+        for folder in list(&self.path("objects"))? {
+            let Some(name) = folder.file_name().filter(|name| *name != "info") else { continue };
+            let mut files = list(&folder)?;
+            if files.is_empty() {
+                continue;
+            }
+            // The index last: git looks for a pack where it finds one.
+            files.sort_by_key(|file| file.extension() == Some(OsStr::new("idx")));
+            let to = repo.objects.join(name);
+            fs::create_dir_all(&to).context(context)?;
+            for file in files {
+                move_file(&file, &to.join(file.file_name().unwrap_or_default())).context(context)?;
+            }
         }
         Ok(())
     }

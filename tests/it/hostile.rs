@@ -636,7 +636,7 @@ fn a_patch_is_no_larger_than_what_a_guest_may_send() {
     for wrong in ["many", "1x", "-1", "99999999999g"] {
         hostile.host.git(&["config", "banger.maxBytes", wrong]);
         let ran = hostile.host.run(&["fetch", VM]);
-        assert!(ran.code == Some(2) && ran.stderr.contains("'banger.maxBytes' is no number of bytes"), "{ran:?}");
+        assert!(ran.code == Some(2) && ran.stderr.contains("'banger.maxBytes' is no number"), "{ran:?}");
     }
 }
 

@@ -259,7 +259,7 @@ fn each_workspace_of_a_repository_has_its_own_head_files_and_landings() {
     assert_eq!(world.pull(&[]).code, Some(0));
     assert_eq!(world.read("a"), "theirs\n");
     assert_eq!(fs::read_to_string(first.join("a")).unwrap(), lines("a"));
-    assert!(world.git(&["for-each-ref"]).contains("refs/worktree/banger/dev/landing@second"));
+    assert!(world.git(&["for-each-ref"]).contains("refs/banger/second/dev/landings/1"));
     // In the other workspace, which is on another commit, the same work lands for the first time.
     world.root = first;
     let ran = world.pull(&["--", "a"]);
@@ -476,7 +476,8 @@ fn a_file_that_one_side_deleted_and_the_other_changed_is_a_conflict_too() {
     fs::remove_file(world.guest.file("a")).unwrap();
     let ran = world.pull(&["--conflict=record"]);
     let said = format!(
-        "landed 0 changed files from 'dev' since HEAD@prepare (<id>)\nundo: jj op restore <id>\n{CONFLICTED}{RESOLVE}"
+        "landed 0 changed files from 'dev' since HEAD@prepare (<id>)\nundo: jj op restore <id>\n{}{RESOLVE}",
+        CONFLICTED.replace("and in the guest", "and was deleted in the guest")
     );
     assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (Some(7), "", said.as_str()));
     assert_eq!(world.log("@", "conflict"), "true");
@@ -504,11 +505,13 @@ fn markers_are_written_where_they_are_asked_for() {
     let world = World::colocated();
     with_conflict(&world);
     let ran = world.pull(&["--conflict=merge"]);
-    assert!(ran.code == Some(7) && ran.stderr.ends_with(&format!("\nundo: jj undo\n{CONFLICTED}{MARKERS}")), "{ran:?}");
+    let told = CONFLICTED.replace("a conflict to settle", "both versions are in it");
+    let told = format!("\nundo: jj undo\n{told}{MARKERS}");
+    assert!(ran.code == Some(7) && ran.stderr.ends_with(&told), "{ran:?}");
     let middle = |text: &str| text.split_once("a 4\n").unwrap().1.split_once("a 6\n").unwrap().0.to_owned();
     let conflict = middle(&world.read("a"));
-    let marker = |kind: &str, side: &str| conflict.lines().any(|line| line.starts_with(&format!("{kind} {side}-g")));
-    assert!(marker("<<<<<<<", "host") && marker(">>>>>>>", "guest") && conflict.contains("\nmine\n"), "{conflict}");
+    let marker = |kind: &str, side: &str| conflict.lines().any(|line| line == format!("{kind} {side}"));
+    assert!(marker("<<<<<<<", "host") && marker(">>>>>>>", "guest/dev") && conflict.contains("\nmine\n"), "{conflict}");
     assert_eq!(world.log("@", "conflict"), "false");
 }
 
@@ -555,6 +558,9 @@ fn a_conflicted_working_copy_is_neither_shipped_nor_landed_on() {
     world.jj(&["new", "-m", "right", "@-"]);
     world.write("a", "right\n");
     world.jj(&["new", r#"description("left\n")"#, r#"description("right\n")"#]);
+    // Without anything new nothing is looked at.
+    assert_eq!(world.banger(&["pull", VM]).code, Some(0));
+    world.guest.write("b", "theirs\n");
     let refused = |args: &[&str]| {
         let ran = world.banger(args);
         assert_eq!(ran.code, Some(1), "{ran:?}");
@@ -651,6 +657,7 @@ fn a_stale_working_copy_is_for_jj_to_settle() {
     world.jj(&["restore", "--from", "root()", "--to", "default@"]);
     world.root = first;
     world.write("a", "x\n");
+    world.guest.write("b", "theirs\n");
     let ran = world.pull(&[]);
     assert!(ran.code == Some(8) && ran.stderr.contains("working copy is stale"), "{ran:?}");
     assert!(ran.stderr.contains("\n  jj: Hint: Run `jj workspace update-stale`"), "{ran:?}");

@@ -9,20 +9,17 @@ use crate::support::{guest_test, is_root, run_git, set_mode};
 
 const SINCE: [&str; 4] = ["pull", VM, "--base-commit", "HEAD@prepare"];
 
-/// Pulls, and demands that it is refused for these reasons, that nothing changed, and that the hints work.
-fn refused(host: &Host, guest: &TestGuest, reasons: &[&str]) {
+/// Pulls, and demands that it is refused for these reasons, that nothing changed, and that these hints are given.
+fn refused(host: &Host, guest: &TestGuest, reasons: &[&str], hints: &[&str]) {
     let (files, standing, refs, before) = (host.files_but(&[]), host.standing(), host.refs(), guest.fingerprint());
     let reasons: String = reasons.iter().map(|reason| format!("  {reason}\n")).collect();
-    let moved = "warning: submodule 'sub' is at another commit, which only its own repository in the guest has\n";
-    let moved = if reasons.contains("is a submodule") { moved } else { "" };
+    let hints: String =
+        hints.iter().map(|hint| format!("hint: git banger pull dev --base-commit HEAD@prepare {hint}\n")).collect();
     let told = format!(
-        "{moved}error: the work of guest 'dev' cannot land; nothing was changed\n{reasons}\
-         hint: git diff <id> refs/banger/dev/snapshot\n  shows what the guest did\n"
+        "error: the work of guest 'dev' cannot land; nothing was changed\n{reasons}\
+         hint: git diff <id> refs/banger/dev/snapshot\n  shows what the guest did\n{hints}"
     );
-    let way = "hint: git banger pull dev --base-commit HEAD@prepare --conflict merge\n\
-               \x20 lands it with conflict markers in the files\n";
-    let way = if reasons.contains("has changed here and in the guest") { way } else { "" };
-    assert_eq!(host.run(&SINCE), ran(1, "", &(told + way)));
+    assert_eq!(host.run(&SINCE), ran(1, "", &told));
     files.assert_same(&host.files_but(&[]));
     standing.assert_same(&host.standing());
     before.assert_same(&guest.fingerprint());
@@ -30,6 +27,9 @@ fn refused(host: &Host, guest: &TestGuest, reasons: &[&str]) {
     assert_eq!(host.refs(), refs);
     assert_eq!(host.git(&["rev-parse", "refs/banger/dev/snapshot^"]), guest.git(&["rev-parse", "HEAD"]));
 }
+
+/// The hint that lands a conflict.
+const MERGE: &str = "--conflict merge\n  lands it with conflict markers in the files";
 
 guest_test!(the_hint_for_a_conflict_asks_for_the_same_work, |guest| {
     let host = Host::new(guest);
@@ -57,7 +57,9 @@ guest_test!(edits_of_the_same_lines_are_a_conflict, |guest| {
     fs::remove_file(guest.file("folder/c")).unwrap();
     host.write("folder/c", edited("c", 1));
     let reason = "has changed here and in the guest";
-    refused(&host, guest, &[&format!("'a' {reason}"), &format!("'b' {reason}"), &format!("'folder/c' {reason}")]);
+    let gone = "'folder/c' has changed here and was deleted in the guest";
+    let rest = "-- ':(top,exclude)a' ':(top,exclude)b' ':(top,exclude)folder/c'\n  lands the rest";
+    refused(&host, guest, &[&format!("'a' {reason}"), &format!("'b' {reason}"), gone], &[rest, MERGE]);
 });
 
 guest_test!(untracked_and_ignored_files_in_the_way_stay, |guest| {
@@ -74,12 +76,22 @@ guest_test!(untracked_and_ignored_files_in_the_way_stay, |guest| {
     host.write("three.o", "ignored here\n");
     host.write("four/x.o", "ignored here\n");
     let reason = "is in the way: git does not track it";
-    let ignored = ["four/x.o", "three.o", "two.o"].map(|name| format!("'{name}' {reason}"));
-    // The host's untracked file is its own new file: both sides added it.
-    let both = "'one' has changed here and in the guest";
-    refused(&host, guest, &[both]);
-    fs::remove_file(host.file("one")).unwrap();
-    refused(&host, guest, &ignored.each_ref().map(String::as_str));
+    let reasons = ["four/x.o", "one", "three.o", "two.o"].map(|name| format!("'{name}' {reason}"));
+    refused(&host, guest, &reasons.each_ref().map(String::as_str), &[]);
+});
+
+guest_test!(files_that_git_does_not_track_and_that_are_the_same_are_not_in_the_way, |guest| {
+    let host = Host::new(guest);
+    host.prepare();
+    for name in ["one", "two.o", "three"] {
+        guest.write(name, "the same\n");
+        host.write(name, "the same\n");
+    }
+    guest.git(&["add", "-f", "two.o"]);
+    guest.write("four", "from the guest\n");
+    let before = host.standing_but(&["four"]);
+    assert_eq!(host.run(&SINCE).stdout, "A\tfour\n");
+    before.assert_same(&host.standing_but(&["four"]));
 });
 
 guest_test!(paths_outside_a_sparse_checkout_are_refused, |guest| {
@@ -92,10 +104,11 @@ guest_test!(paths_outside_a_sparse_checkout_are_refused, |guest| {
     guest.write("folder/c", edited("c", 1));
     guest.write("folder/new", "new\n");
     let reason = "is outside the sparse checkout";
-    refused(&host, guest, &[&format!("'folder/c' {reason}"), &format!("'folder/new' {reason}")]);
+    let rest = "-- ':(top,exclude)folder/c' ':(top,exclude)folder/new'\n  lands the rest";
+    refused(&host, guest, &[&format!("'folder/c' {reason}"), &format!("'folder/new' {reason}")], &[rest]);
 });
 
-guest_test!(a_submodule_pointer_that_moved_is_refused, |guest| {
+guest_test!(a_submodule_pointer_that_moved_is_named_and_the_rest_lands, |guest| {
     let host = Host::new(guest);
     let other = host.path("other");
     fs::create_dir(&other).unwrap();
@@ -112,7 +125,13 @@ guest_test!(a_submodule_pointer_that_moved_is_refused, |guest| {
     host.prepare();
     guest.write("a", edited("a", 1));
     guest.git(&["update-index", "--cacheinfo", "160000,0123456789012345678901234567890123456789,sub"]);
-    refused(&host, guest, &["'sub' is a submodule: its pointer alone would vanish unseen"]);
+    let run = host.run(&SINCE);
+    assert_eq!((run.code, run.stdout.as_str()), (Some(0), "M\ta\n"), "{}", run.stderr);
+    let named = "warning: 'sub' does not land: it is a submodule, and its pointer alone is worth nothing\n";
+    assert!(run.stderr.contains(named), "{}", run.stderr);
+    assert_eq!(host.git(&["status", "--porcelain"]), " M a");
+    let again = host.run(&SINCE);
+    assert!(again.stdout.is_empty() && again.stderr.contains(named), "{}", again.stderr);
 });
 
 guest_test!(a_file_that_changes_during_the_pull_is_refused, |guest| {
@@ -121,46 +140,33 @@ guest_test!(a_file_that_changes_during_the_pull_is_refused, |guest| {
     host.write("b", edited("b", 10));
     guest.write("a", edited("a", 1));
     guest.write("b", edited("b", 1));
-    // The merge comes after the host's files were read, and before any is written.
+    // The merge comes after the host's files were looked at, and before any is written.
     let edit = "case \" $* \" in *' merge-tree '*) echo late >>\"$GIT_WORK_TREE/a\" ;; esac\nexec \"$REAL\" \"$@\"";
     host.wrap("git", &edit.replace("$GIT_WORK_TREE", host.repo().to_str().unwrap()));
     let standing = host.standing();
     let told = "error: the work of guest 'dev' cannot land; nothing was changed\n  'a' changed during the pull\n\
-                hint: git diff <id> refs/banger/dev/snapshot\n  shows what the guest did\n";
+                hint: git diff <id> refs/banger/dev/snapshot\n  shows what the guest did\n\
+                hint: git banger pull dev --base-commit HEAD@prepare -- ':(top,exclude)a'\n  lands the rest\n";
     assert_eq!(host.run(&SINCE), ran(1, "", told));
     standing.assert_same(&host.standing());
     assert_eq!((host.read("a"), host.read("b")), (lines("a") + "late\n", edited("b", 10)));
 });
 
 guest_test!(a_landing_that_was_killed_half_way_is_taken_back_by_the_next_pull, |guest| {
-    let mut host = Host::new(guest);
+    let host = Host::new(guest);
     host.prepare();
     host.write("b", edited("b", 10));
     guest.write("a", edited("a", 1));
     guest.write("b", edited("b", 1));
     guest.write("new", "new\n");
     let standing = host.standing();
-    let killed = host.path("killed");
-    let kill = format!(
-        "case \" $* \" in\n*' -n '*) ;;\n*' read-tree '*' -u '*)\n\"$REAL\" \"$@\"\n\
-         test -e {0} || {{ touch {0}; kill -9 $PPID; sleep 1; }}\nexit ;;\nesac\nexec \"$REAL\" \"$@\"",
-        killed.display()
-    );
-    host.wrap("git", &kill);
-    let run = host.run(&SINCE);
-    assert_eq!((run.code, killed.exists()), (None, true), "{}", run.stderr);
-    assert_eq!(host.read("new"), "new\n");
+    // Three files are staged, 'a' is replaced, and 'b' is on its way.
+    let run = host.traced(&SINCE, "renameat2:signal=KILL:when=6");
+    assert_eq!(run.code, None, "{}", run.stderr);
+    assert!(host.file(".git/banger/landing/journal").exists());
     let told = "warning: an earlier landing was cut off half-way; it was taken back first\n\
                 would land 3 changed files from 'dev' since HEAD (<id>); nothing was changed\n";
-    // Until its git has gone as well, it is under way.
-    let again = loop {
-        let again = host.run(&["pull", VM, "-n"]);
-        if !again.stderr.contains("another landing is under way") {
-            break again;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(100));
-    };
-    assert_eq!(again, ran(0, "M\ta\nM\tb\nA\tnew\n", told));
+    assert_eq!(host.run(&["pull", VM, "-n"]), ran(0, "M\ta\nM\tb\nA\tnew\n", told));
     standing.assert_same(&host.standing());
     assert_eq!((host.read("a"), host.read("b")), (lines("a"), edited("b", 10)));
     assert!(!host.file("new").exists());
@@ -214,7 +220,9 @@ fn a_folder_that_cannot_be_written_is_refused() {
     let reason = "is in a directory that cannot be written";
     let told = format!(
         "error: the work of guest 'dev' cannot land; nothing was changed\n  'folder/c' {reason}\n  'folder/deeper/new' {reason}\n\
-         hint: git diff <id> refs/banger/dev/snapshot\n  shows what the guest did\n"
+         hint: git diff <id> refs/banger/dev/snapshot\n  shows what the guest did\n\
+         hint: git banger pull dev --base-commit HEAD@prepare -- ':(top,exclude)folder/c' ':(top,exclude)folder/deeper/new'\n\
+         \x20 lands the rest\n"
     );
     assert_eq!(unprivileged(&host, &guest, &SINCE), ran(1, "", &told));
     files.assert_same(&host.files_but(&[]));

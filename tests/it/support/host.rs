@@ -135,6 +135,17 @@ impl Host {
         Ran { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
     }
 
+    /// Runs git-banger, and does to its main thread what `inject` says (strace(1), TAMPERING), such as a signal at one of its
+    /// system calls.
+    pub fn traced<A: AsRef<OsStr>>(&self, args: &[A], inject: &str) -> Ran {
+        let calls = inject.split(':').next().unwrap_or_default();
+        let mut strace = assert_cmd::Command::new("strace");
+        strace.args(["-qq", "-o", "/dev/null", "-e", &format!("trace={calls}"), "-e", &format!("inject={inject}")]);
+        strace.arg(env!("CARGO_BIN_EXE_git-banger")).args(args);
+        strace.env_clear().envs(&self.env).current_dir(self.repo());
+        self.ran(&mut strace)
+    }
+
     /// Runs git-banger, which must succeed; returns its stdout as it is.
     pub fn stdout<A: AsRef<OsStr> + std::fmt::Debug>(&self, args: &[A]) -> Vec<u8> {
         let output = self.banger(args).output().unwrap();
@@ -160,6 +171,14 @@ impl Host {
         let git = self.file(".git");
         let own = ["objects", "refs/banger", "refs/worktree", "logs/refs/banger", "logs/refs/worktree", "banger"];
         fingerprint(&git).files_only().without(&own.map(|name| git.join(name)))
+    }
+
+    /// As [`Host::standing`], and of the files in the work tree, but not of these.
+    pub fn standing_but(&self, names: &[&str]) -> Fingerprint {
+        let git = self.file(".git");
+        let own = ["objects", "refs/banger", "logs/refs/banger", "banger"].map(|name| git.join(name));
+        let names = names.iter().map(|name| self.file(name));
+        fingerprint(&self.repo()).files_only().without(&own.into_iter().chain(names).collect::<Vec<_>>())
     }
 
     /// Returns bytes, modes and times of the files in the work tree, but not of these.

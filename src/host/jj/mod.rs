@@ -1,6 +1,8 @@
 //! How jj is run on the host, and what it is asked. Always a child process: a library would tie us to one version of the
 //! user's store.
 
+mod checkout;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,6 +13,8 @@ use crate::process::{Call, Output};
 use crate::reporter::{Notice, Reporter};
 use crate::snapshot::Oid;
 use crate::text;
+
+pub use self::checkout::Checkout;
 
 /// The oldest jj that will do: `jj util snapshot` came with it.
 const FLOOR: (u32, u32) = (0, 39);
@@ -44,6 +48,10 @@ impl Jj {
     /// When it is a workspace that only jj can read, and jj is missing or too old.
     pub fn find(dir: Option<&Path>, reporter: &Arc<dyn Reporter>) -> Result<Option<Jj>> {
         let Some(root) = root(dir) else { return Ok(None) };
+        if !is_own(&root, reporter)? {
+            reporter.trace(&format!("'{}' is passed over as a jj workspace: it is another user's", root.display()));
+            return Ok(None);
+        }
         let Err(error) = check_version(reporter) else {
             return Ok(Some(Jj { root, reporter: Arc::clone(reporter) }));
         };
@@ -195,6 +203,26 @@ pub fn root(dir: Option<&Path>) -> Option<PathBuf> {
     let start = dir.unwrap_or(Path::new(".")).canonicalize().ok()?;
     let root = start.ancestors().find(|folder| folder.join(".jj").is_dir() || folder.join(".git").exists())?;
     root.join(".jj").is_dir().then(|| root.to_owned())
+}
+
+/// Tells whether a workspace is the user's own, or one that git is told to trust: its configuration names programs. As git
+/// judges a repository: 'safe.directory' in git-config(1).
+fn is_own(root: &Path, reporter: &Arc<dyn Reporter>) -> Result<bool> {
+    let user = rustix::process::geteuid().as_raw();
+    // Who is root by sudo is still the same person.
+    let before = env("SUDO_UID").filter(|_| user == 0).and_then(|uid| uid.to_str()?.parse().ok());
+    let is_users = |path: &Path| {
+        use std::os::unix::fs::MetadataExt;
+        path.symlink_metadata().is_ok_and(|metadata| metadata.uid() == user || Some(metadata.uid()) == before)
+    };
+    if is_users(root) && is_users(&root.join(".jj")) {
+        return Ok(true);
+    }
+    // Only what the user and the system say, and no repository.
+    let call = Call::new("git", reporter).args(["config", "--null", "--get-all", "safe.directory"]).dir("/");
+    let trusted = call.env("GIT_DIR", "/dev/null").run()?.stdout;
+    let mut trusted = trusted.split(|&byte| byte == 0);
+    Ok(trusted.any(|folder| folder == b"*" || folder == root.as_os_str().as_encoded_bytes()))
 }
 
 fn check_version(reporter: &Arc<dyn Reporter>) -> Result<()> {

@@ -1,5 +1,10 @@
 //! How git is run on the host: which environment it sees, which of its settings are fixed, and why.
 
+pub mod filters;
+pub mod lfs;
+mod look;
+mod worktree;
+
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,6 +14,8 @@ use crate::error::{Error, Result};
 use crate::process::Call;
 use crate::reporter::Reporter;
 use crate::snapshot::{Change, Oid};
+
+pub use self::worktree::Worktree;
 
 /// The oldest git that will do: `merge-tree --write-tree` came with it.
 const FLOOR: (u32, u32) = (2, 38);
@@ -24,8 +31,13 @@ const KEPT: [&str; 6] = [
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
 ];
 
+/// Has git pass over repositories without a work tree, if none says that it means one.
+pub const EXPLICIT: &str = "safe.bareRepository=explicit";
+
 /// Settings that hold for every call, because the user's own would change what a call does.
-const FIXED: [&str; 14] = [
+const FIXED: [&str; 15] = [
+    // Files of a guest's can look like a repository, with settings that name programs.
+    EXPLICIT,
     // Programs that would run behind our back.
     "core.hooksPath=/dev/null",
     "core.fsmonitor=false",
@@ -52,8 +64,12 @@ pub struct Git {
     git_dir: PathBuf,
     work_tree: Option<PathBuf>,
     index: Option<PathBuf>,
+    /// Where new objects go, and where others are found.
+    objects: Option<PathBuf>,
     /// Neither the user's configuration and attributes nor the system's count.
     alone: bool,
+    /// git-lfs writes the content that pointers stand for.
+    content: bool,
     reporter: Arc<dyn Reporter>,
 }
 
@@ -61,7 +77,15 @@ impl Git {
     /// Aims git at a repository; without `work_tree` no call may need one.
     pub fn new(git_dir: impl Into<PathBuf>, work_tree: Option<&Path>, reporter: &Arc<dyn Reporter>) -> Git {
         let (git_dir, work_tree) = (git_dir.into(), work_tree.map(Path::to_owned));
-        Git { git_dir, work_tree, index: None, alone: false, reporter: Arc::clone(reporter) }
+        Git {
+            git_dir,
+            work_tree,
+            index: None,
+            objects: None,
+            alone: false,
+            content: false,
+            reporter: Arc::clone(reporter),
+        }
     }
 
     /// Returns what its calls are reported to.
@@ -74,6 +98,11 @@ impl Git {
         Git { alone: true, ..self }
     }
 
+    /// Returns a git whose git-lfs writes content, for pointers whose content is here: for others it asks a server.
+    pub fn with_content(&self) -> Git {
+        Git { content: true, ..self.clone() }
+    }
+
     /// Returns a git that reads and writes `index` in place of the repository's own.
     pub fn with_index(&self, index: impl Into<PathBuf>) -> Git {
         Git { index: Some(index.into()), ..self.clone() }
@@ -82,6 +111,11 @@ impl Git {
     /// Returns a git whose work tree is `folder`.
     pub fn with_work_tree(&self, folder: impl Into<PathBuf>) -> Git {
         Git { work_tree: Some(folder.into()), ..self.clone() }
+    }
+
+    /// Returns a git that puts objects into `objects`, and finds others there and by its list of alternates.
+    pub fn with_objects(&self, objects: impl Into<PathBuf>) -> Git {
+        Git { objects: Some(objects.into()), ..self.clone() }
     }
 
     /// Starts a call of git with these arguments.
@@ -94,7 +128,7 @@ impl Git {
             .env("GIT_NO_REPLACE_OBJECTS", "1")
             .env("GIT_TERMINAL_PROMPT", "0")
             // A '.lfsconfig' of the guest's could send git-lfs, and the user's credentials, to any server.
-            .env("GIT_LFS_SKIP_SMUDGE", "1");
+            .env("GIT_LFS_SKIP_SMUDGE", if self.content { "0" } else { "1" });
         if self.alone {
             call = call
                 .env("GIT_CONFIG_NOSYSTEM", "1")
@@ -111,6 +145,9 @@ impl Git {
         }
         if let Some(index) = &self.index {
             call = call.env("GIT_INDEX_FILE", index);
+        }
+        if let Some(objects) = &self.objects {
+            call = call.env("GIT_OBJECT_DIRECTORY", objects);
         }
         call.args(args)
     }
@@ -171,23 +208,41 @@ impl Git {
         self.call(["update-index", "-z", "--index-info"]).input(lines).stdout().map(drop)
     }
 
-    /// Returns the paths whose files are not as the index has them. Looks at the content of each file that the index
-    /// knows no times of.
-    ///
-    /// # Errors
-    /// When git fails.
-    pub fn edited(&self) -> Result<Vec<Vec<u8>>> {
-        self.call(["update-index", "-q", "--refresh"]).run()?;
-        let list = self.call(["diff-files", "-z", "--name-only", "--ignore-submodules=all"]).stdout()?;
-        Ok(list.split(|&byte| byte == 0).filter(|path| !path.is_empty()).map(<[u8]>::to_vec).collect())
-    }
-
     /// Compares two trees, or commits, file by file; `renames` finds exact ones.
     ///
     /// # Errors
     /// When one of them is not there.
     pub fn diff(&self, from: &Oid, to: &Oid, renames: bool, pathspecs: &[OsString]) -> Result<Vec<Change>> {
         Change::parse_all(&self.diff_call(from, to, renames, pathspecs).stdout()?)
+    }
+
+    /// Compares two trees that are named as git names them, as [`Git::diff`].
+    ///
+    /// # Errors
+    /// When one of them is not there.
+    pub fn diff_trees(&self, [from, to]: &[String; 2]) -> Result<Vec<Change>> {
+        let fixed = [
+            "diff-tree",
+            "-r",
+            "-z",
+            "--raw",
+            "--no-abbrev",
+            "--ignore-submodules=none",
+            "--find-renames=100%",
+            from,
+            to,
+        ];
+        Change::parse_all(&self.call(fixed).stdout()?)
+    }
+
+    /// Returns git's table of the lines that differ between two trees.
+    ///
+    /// # Errors
+    /// When one of them is not there.
+    pub fn stat(&self, [from, to]: &[String; 2]) -> Result<Vec<u8>> {
+        // Text of more than a mebibyte is text all the same here.
+        let fixed = ["-c", "core.bigFileThreshold=512m", "diff-tree", "-r", "--stat=100", "--summary"];
+        self.call(fixed).args(["--find-renames=100%", "--no-ext-diff", "--no-color", from, to]).stdout()
     }
 
     /// Returns the call that compares two trees, or commits.

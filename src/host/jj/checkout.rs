@@ -1,29 +1,34 @@
-//! A jj workspace.
+//! A jj workspace as a working copy.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::git::{self, Git};
-use super::jj::{self, Jj};
-use super::land::Plan;
-use super::obstacles::{Obstacle, Why};
-use super::vcs::{Landed, Ours, Undo, Vcs};
-use super::{Head, Repo, merge};
+use super::Jj;
 use crate::error::{Context, Error, Next, Result};
+use crate::host::entries::{self, Entry};
+use crate::host::folders::Folders;
+use crate::host::git::filters::Desk;
+use crate::host::git::lfs::Pointers;
+use crate::host::git::{self, Git};
+use crate::host::landing::look::{Asked, Form, Here, Ours};
+use crate::host::landing::{Landed, Obstacle, Plan, Undo, Why, tree_of};
+use crate::host::scratch::Scratch;
+use crate::host::working_copy::{Extras, Files, WorkingCopy};
+use crate::host::{Head, Repo};
 use crate::reporter::Reporter;
-use crate::snapshot::{Change, Oid};
+use crate::snapshot::{Change, Oid, Snapshot};
 
 /// A jj workspace, colocated with a git work tree or not.
 #[derive(Debug)]
-pub struct Workspace {
+pub struct Checkout {
     jj: Jj,
 }
 
-impl Workspace {
+impl Checkout {
     /// Opens the repository of a workspace, for a user who stands in `dir`, or in the current directory.
     ///
     /// # Errors
@@ -39,13 +44,13 @@ impl Workspace {
         let object_format = git.line(["rev-parse", "--show-object-format"])?;
         let top = Some(jj.root().to_owned());
         let (common_dir, objects) = (git_dir.clone(), git_dir.join("objects"));
-        Ok(Repo { git, git_dir, common_dir, objects, object_format, top, prefix, vcs: Box::new(Workspace { jj }) })
+        Ok(Repo { git, git_dir, common_dir, objects, object_format, top, prefix, vcs: Box::new(Checkout { jj }) })
     }
 }
 
-impl Vcs for Workspace {
-    fn is_jj(&self) -> bool {
-        true
+impl WorkingCopy for Checkout {
+    fn name(&self, _repo: &Repo) -> Result<String> {
+        self.jj.workspace_name()
     }
 
     /// HEAD is the first parent of `@`, for git's own is unborn, or another workspace's.
@@ -74,19 +79,73 @@ impl Vcs for Workspace {
     }
 
     /// The files are those of `@`: git would miss what jj's sparse patterns keep off the disk, and take what jj leaves.
-    fn files(&self, repo: &Repo, _untracked: bool, why: &str) -> Result<Ours> {
-        self.jj.run(self.jj.labelled(why, ["util", "snapshot"]))?;
-        let (working_copy, _) = self.jj.working_copy()?;
-        if working_copy.conflict {
-            let error = Error::refused("the working copy has conflicts, which only jj can hold");
-            return Err(error.next(Next::ResolveInJj("@")));
-        }
-        let [operation, _] = self.jj.operations()?;
-        let tree = merge::tree_of(repo, &working_copy.id)?;
-        Ok(Ours { tree, absent: HashSet::new(), untracked: Vec::new(), operation })
+    fn files(&self, repo: &Repo, _untracked: bool, why: &str) -> Result<Files> {
+        let working_copy = self.snapshot(why)?;
+        Ok(Files { tree: tree_of(repo, &working_copy)?, untracked: Vec::new() })
     }
 
-    fn unfit(&self, _repo: &Repo, _ours: &Ours, changes: &[Change]) -> Result<Vec<Obstacle>> {
+    /// jj takes in all of its files, as with each of its own commands; what it says of those that are asked for is looked
+    /// at.
+    fn look(&self, repo: &Repo, _scratch: &Scratch, asked: &Asked<'_>) -> Result<Ours> {
+        let top = Folders::open(self.jj.root())?;
+        let stood = |path: &[u8]| top.look(path).context(|| format!("cannot look at {}", crate::text::path(path)));
+        // First, so that an edit after jj has looked shows.
+        let mut before = Vec::new();
+        for change in asked.delta {
+            before.push(stood(&change.path)?.filter(|found| !found.is_folder()));
+        }
+        let working_copy = self.snapshot(asked.why)?;
+        let [operation, _] = self.jj.operations()?;
+        let mut ours = Ours { operation, ..Ours::default() };
+        let here = repo.diff(asked.start, &working_copy, false, &[])?;
+        let changed: HashMap<_, _> = here.iter().map(|change| (change.path.as_slice(), change)).collect();
+        let file = |entry, stood| Here { entry, stood, raw: None, form: Form::AsWritten };
+        for (change, stood) in asked.delta.iter().zip(before) {
+            let entry = changed.get(change.path.as_slice()).map_or(Entry::before(change), |here| Entry::after(here));
+            ours.files.extend(entry.map(|entry| (change.path.clone(), file(entry, stood))));
+        }
+        let known: HashSet<&[u8]> = asked.delta.iter().map(|change| change.path.as_slice()).collect();
+        let comes = asked.delta.iter().any(|change| change.old_mode == 0);
+        let missing = |change: &Change| {
+            change.old_mode != 0 && (change.new_mode != 0 || comes) && !ours.files.contains_key(&change.path)
+        };
+        if asked.delta.iter().any(missing) {
+            for new in here.iter().filter(|here| here.status == 'A' && !known.contains(here.path.as_slice())) {
+                if let Some(entry) = Entry::after(new) {
+                    ours.elsewhere.insert(new.path.clone(), file(entry, stood(&new.path)?));
+                }
+            }
+        }
+        Ok(ours)
+    }
+
+    /// jj heeds no `.gitattributes`.
+    fn attributes_commit(&self, _repo: &Repo) -> Result<Option<Oid>> {
+        Ok(None)
+    }
+
+    fn attributes(
+        &self,
+        _repo: &Repo,
+        _scratch: &Scratch,
+        _paths: &[&[u8]],
+        _names: &[&str],
+    ) -> Result<Vec<(Vec<u8>, String, String)>> {
+        Ok(Vec::new())
+    }
+
+    /// To jj a pointer is the content.
+    fn pointers(
+        &self,
+        _repo: &Repo,
+        _scratch: &Scratch,
+        _changes: &[Change],
+        _snapshot: &Snapshot,
+    ) -> Result<Pointers> {
+        Ok(Pointers::default())
+    }
+
+    fn unfit(&self, _repo: &Repo, changes: &[Change], _hidden: &HashSet<&[u8]>) -> Result<Vec<Obstacle>> {
         let patterns = self.jj.read(["sparse", "list"])?;
         let inside = |path: &[u8]| {
             patterns.lines().any(|pattern| {
@@ -106,38 +165,37 @@ impl Vcs for Workspace {
         Why::UntrackedByJj
     }
 
+    /// jj keeps track of whatever has landed, ignored or not.
+    fn ignored(&self, _repo: &Repo, _paths: &[&[u8]]) -> Result<Vec<Vec<u8>>> {
+        Ok(Vec::new())
+    }
+
     /// jj writes what a commit holds, whatever `.gitattributes` say; only a repository of its own makes git do so.
-    fn pen(&self, repo: &Repo, folder: &Path) -> Result<Git> {
-        let place = folder.join("git");
-        let format = format!("--object-format={}", repo.object_format);
-        let reporter = repo.git.reporter();
-        Git::new(&place, None, reporter).call(["init", "--quiet", "--bare", "--template=", &format]).stdout()?;
+    fn desk(&self, _repo: &Repo, scratch: &Scratch, folder: &Path, _paths: &[&[u8]]) -> Result<(Desk, bool)> {
         let converts = self.jj.read(["config", "get", "working-copy.eol-conversion"])? == "input-output";
         let text = if converts { "text=auto eol=crlf" } else { "-text !eol" };
-        let objects = [repo.git_dir.join("objects").as_os_str().as_bytes(), b"\n"].concat();
-        fs::create_dir_all(place.join("info"))
-            .and_then(|()| fs::write(place.join("info/attributes"), format!("* {text} {RAW}\n")))
-            .and_then(|()| fs::write(place.join("objects/info/alternates"), objects))
-            .context(|| "cannot make a temporary repository".to_owned())?;
-        Ok(Git::new(place, Some(self.jj.root()), reporter).with_index(folder.join("index")))
+        fs::write(scratch.path("info/attributes"), format!("* {text} {RAW}\n"))
+            .context(|| "cannot write a temporary file".to_owned())?;
+        Ok((Desk::new(scratch.git(), folder)?, false))
     }
 
     fn own_folder(&self, _repo: &Repo) -> PathBuf {
         self.jj.root().join(".jj").join("banger")
     }
 
-    /// All workspaces share one git directory.
-    fn landing(&self) -> Result<String> {
-        let name = self.jj.workspace_name()?;
-        Ok(if name == "default" { "landing".to_owned() } else { format!("landing@{name}") })
+    fn extras(&self) -> Option<&dyn Extras> {
+        Some(self)
     }
+}
 
-    /// After 'jj undo' the landing is no part of what the working copy came from, and must not be taken as merged.
-    fn holds(&self, mark: Option<&Oid>) -> Result<bool> {
-        let Some(mark) = mark else { return Ok(false) };
+impl Extras for Checkout {
+    /// After 'jj undo' a landing is no part of what the working copy came from, and must not be taken as merged.
+    fn newest_held(&self, marks: &[Option<&Oid>]) -> Result<Option<usize>> {
         let revset = format!("latest(::@, {RECENT})");
         let origins = ["evolog", "--no-graph", "-r", &revset, "-T", r#"commit.commit_id() ++ "\n""#];
-        Ok(self.jj.read(origins)?.lines().any(|origin| origin == mark.as_str()))
+        let origins = self.jj.read(origins)?;
+        let origins: HashSet<&str> = origins.lines().collect();
+        Ok(marks.iter().position(|mark| mark.is_some_and(|mark| origins.contains(mark.as_str()))))
     }
 
     fn begin(&self, plan: &Plan<'_>) -> Result<()> {
@@ -153,7 +211,7 @@ impl Vcs for Workspace {
         let new: Vec<String> = new.filter_map(|change| fileset(&change.path)).collect();
         let folder = plan.repo.temporary_folder()?;
         let settings = folder.path().join("jj.toml");
-        let text = format!("[snapshot]\nmax-new-file-size = 0\nauto-track = {}\n", jj::quoted(&any_of(&new)));
+        let text = format!("[snapshot]\nmax-new-file-size = 0\nauto-track = {}\n", super::quoted(&any_of(&new)));
         fs::write(&settings, text).context(|| "cannot write jj's settings".to_owned())?;
         let call = |args: &[&str]| {
             let call = self.jj.labelled(&plan.why(), args.iter().copied());
@@ -177,18 +235,18 @@ impl Vcs for Workspace {
         let git = &plan.repo.git;
         let now = git::now();
         // Without parents: a child of a commit that the user has rewritten since would make that visible again.
-        let base = git.commit(&plan.base, &[], &now, &format!("base of {}", plan.why()))?;
+        let base = git.commit(&plan.start, &[], &now, &format!("base of {}", plan.why()))?;
         let work = git.commit(&plan.theirs, &[&base], &now, &plan.why())?;
         let name = format!("banger-{}", work.short());
         let bookmark = format!("refs/heads/{name}");
         plan.repo.update(format!("create {bookmark} {work}\n"))?;
         let recorded = self.take_in(plan, &name, &base);
         if recorded.is_err() {
-            let restored = self.jj.run(self.jj.labelled(&plan.why(), ["op", "restore", &plan.ours.operation]));
+            let restored = self.jj.run(self.jj.labelled(&plan.why(), ["op", "restore", &plan.operation]));
             let _ = plan.repo.update(format!("delete {bookmark}\n"));
             return recorded.and(Ok(Landed::default())).map_err(|error| match restored {
                 Ok(()) => error.detail("everything is as it was before"),
-                Err(_) => error.detail(format!("jj is half-way: operation {} is the one before", plan.ours.operation)),
+                Err(_) => error.detail(format!("jj is half-way: operation {} is the one before", plan.operation)),
             });
         }
         self.landed(plan, Vec::new())
@@ -201,13 +259,25 @@ const RAW: &str = "!filter !ident !working-tree-encoding";
 /// In how many of the newest commits a landing is looked for.
 const RECENT: u32 = 50;
 
-impl Workspace {
+impl Checkout {
+    /// Has jj take in the files, and returns the working-copy commit that holds them.
+    fn snapshot(&self, why: &str) -> Result<Oid> {
+        self.jj.run(self.jj.labelled(why, ["util", "snapshot"]))?;
+        let (working_copy, _) = self.jj.working_copy()?;
+        if working_copy.conflict {
+            let error = Error::refused("the working copy has conflicts, which only jj can hold");
+            return Err(error.next(Next::ResolveInJj("@")));
+        }
+        Ok(working_copy.id)
+    }
+
     /// Returns the paths that `@` does not hold as they landed.
     fn missing(&self, plan: &Plan<'_>) -> Result<Vec<Vec<u8>>> {
         let (working_copy, _) = self.jj.working_copy()?;
-        let other = plan.repo.diff(&plan.result, &working_copy.id, false, &[])?;
-        let landed: HashSet<_> = plan.changes.iter().map(|change| &change.path).collect();
-        Ok(other.into_iter().map(|change| change.path).filter(|path| landed.contains(path)).collect())
+        let paths: Vec<&[u8]> = plan.changes.iter().map(|change| change.path.as_slice()).collect();
+        let now = entries::of_tree(&plan.repo.git, working_copy.id.as_str(), &paths)?;
+        let held = |change: &&Change| now.get(&change.path) == Entry::after(change).as_ref();
+        Ok(plan.changes.iter().filter(|change| !held(change)).map(|change| change.path.clone()).collect())
     }
 
     /// Makes what git has as a bookmark a part of the working copy, and forgets how it came.
@@ -229,7 +299,7 @@ impl Workspace {
     }
 
     fn landed(&self, plan: &Plan<'_>, unheld: Vec<Vec<u8>>) -> Result<Landed> {
-        let before = &plan.ours.operation;
+        let before = &plan.operation;
         let undo = match self.jj.operations()? {
             [_, previous] if previous == *before => Undo::Last,
             _ => Undo::Restore(before[..12].to_owned()),
@@ -240,7 +310,7 @@ impl Workspace {
 }
 
 fn fileset(path: &[u8]) -> Option<String> {
-    Some(format!("root-file:{}", jj::quoted(std::str::from_utf8(path).ok()?)))
+    Some(format!("root-file:{}", super::quoted(std::str::from_utf8(path).ok()?)))
 }
 
 /// Returns the union of filesets.

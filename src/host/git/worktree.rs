@@ -6,24 +6,32 @@ use std::fs::{self, File};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::git::Git;
-use super::land::Plan;
-use super::obstacles::{Obstacle, Why};
-use super::vcs::{Landed, Ours, Vcs};
-use super::{Head, Repo, config};
+use super::filters::{self, Desk};
+use super::lfs::Pointers;
+use super::{Git, lfs, look};
 use crate::error::{Context, Error, Next, Result};
-use crate::snapshot::{Change, Oid};
+use crate::host::landing::look::{Asked, Ours};
+use crate::host::landing::{Obstacle, Why};
+use crate::host::scratch::Scratch;
+use crate::host::working_copy::{Files, WorkingCopy};
+use crate::host::{Head, Repo, config, on_disk};
+use crate::snapshot::{Change, Oid, Snapshot};
 
 /// A git work tree, or a repository without one.
 #[derive(Debug)]
-pub struct WorkTree {
+pub struct Worktree {
     /// The user's index.
     pub index: PathBuf,
 }
 
-impl Vcs for WorkTree {
-    fn is_jj(&self) -> bool {
-        false
+impl WorkingCopy for Worktree {
+    fn name(&self, repo: &Repo) -> Result<String> {
+        if repo.git_dir == repo.common_dir {
+            return Ok(MAIN.to_owned());
+        }
+        let id = repo.git_dir.file_name().map(|id| id.to_string_lossy().into_owned()).unwrap_or_default();
+        // A linked worktree may be called as the main one is.
+        Ok(if id == MAIN { format!("{MAIN}@") } else { id })
     }
 
     fn head(&self, repo: &Repo) -> Result<Head> {
@@ -48,7 +56,7 @@ impl Vcs for WorkTree {
         Ok([config::get(repo, "user.name")?, config::get(repo, "user.email")?])
     }
 
-    fn files(&self, repo: &Repo, untracked: bool, _why: &str) -> Result<Ours> {
+    fn files(&self, repo: &Repo, untracked: bool, _why: &str) -> Result<Files> {
         repo.top()?;
         let folder = repo.temporary_folder()?;
         let index = folder.path().join("index");
@@ -60,7 +68,7 @@ impl Vcs for WorkTree {
         let others = git.call([SHOW_ALL, &["ls-files", "-z", "-o", "--exclude-standard"]].concat()).stdout()?;
         let others: Vec<_> =
             others.split(|&byte| byte == 0).filter(|path| !path.is_empty()).map(<[u8]>::to_vec).collect();
-        let changed = [SHOW_ALL, &["diff-files", "-z", "--name-status", "--no-renames", "--ignore-submodules=dirty"]];
+        let changed = [SHOW_ALL, &["diff-files", "-z", "--name-status", "--no-renames", "--ignore-submodules=all"]];
         let changed = git.call(changed.concat()).stdout()?;
         let (mut gone, mut there) = (Vec::new(), Vec::new());
         let mut fields = changed.split_inclusive(|&byte| byte == 0);
@@ -81,52 +89,65 @@ impl Vcs for WorkTree {
             git.call(update.concat()).input(there).stdout()?;
         }
         let tree = git.oid(["write-tree"])?;
-        Ok(Ours { tree, absent: entries.absent, untracked: others, operation: String::new() })
+        Ok(Files { tree, untracked: others })
     }
 
-    fn unfit(&self, repo: &Repo, ours: &Ours, changes: &[Change]) -> Result<Vec<Obstacle>> {
+    fn look(&self, repo: &Repo, scratch: &Scratch, asked: &Asked<'_>) -> Result<Ours> {
+        look::look(repo, &self.index, scratch, asked)
+    }
+
+    fn attributes_commit(&self, repo: &Repo) -> Result<Option<Oid>> {
+        repo.git.maybe_oid(["rev-parse", "-q", "--verify", "HEAD^{commit}"])
+    }
+
+    fn attributes(
+        &self,
+        repo: &Repo,
+        scratch: &Scratch,
+        paths: &[&[u8]],
+        names: &[&str],
+    ) -> Result<Vec<(Vec<u8>, String, String)>> {
+        let (desk, _) = self.desk(repo, scratch, &scratch.path("attributes"), paths)?;
+        desk.attributes(paths, names)
+    }
+
+    fn pointers(&self, repo: &Repo, scratch: &Scratch, changes: &[Change], snapshot: &Snapshot) -> Result<Pointers> {
+        lfs::pointers(repo, scratch, changes, snapshot)
+    }
+
+    fn unfit(&self, repo: &Repo, changes: &[Change], hidden: &HashSet<&[u8]>) -> Result<Vec<Obstacle>> {
         let sparse = |path: &[u8]| Obstacle::new(path, Why::OutsideGitSparse);
         let new: Vec<_> = changes.iter().filter(|change| change.status == 'A').map(|change| &*change.path).collect();
-        let absent = changes.iter().filter(|change| ours.absent.contains(&change.path));
+        let absent = changes.iter().filter(|change| hidden.contains(change.path.as_slice()));
         let mut unfit: Vec<_> = absent.map(|change| sparse(&change.path)).collect();
         unfit.extend(outside_sparse(repo, &new)?.iter().map(|path| sparse(path)));
         Ok(unfit)
+    }
+
+    fn ignored(&self, repo: &Repo, paths: &[&[u8]]) -> Result<Vec<Vec<u8>>> {
+        filters::ignored(&repo.git.with_index(&self.index), paths)
     }
 
     fn untracked(&self) -> Why {
         Why::UntrackedByGit
     }
 
-    fn pen(&self, repo: &Repo, folder: &Path) -> Result<Git> {
-        Ok(repo.git.with_index(folder.join("index")))
+    fn desk(&self, repo: &Repo, scratch: &Scratch, folder: &Path, paths: &[&[u8]]) -> Result<(Desk, bool)> {
+        let desk = Desk::new(&scratch.lend(&repo.git), folder)?;
+        let has_attributes = match self.attributes_commit(repo)? {
+            Some(head) => desk.obey(&head, paths)?,
+            None => false,
+        };
+        Ok((desk, has_attributes || filters::may_convert(repo)?))
     }
 
     fn own_folder(&self, repo: &Repo) -> PathBuf {
         repo.git_dir.join("banger")
     }
-
-    /// git itself keeps `refs/worktree` apart.
-    fn landing(&self) -> Result<String> {
-        Ok("landing".to_owned())
-    }
-
-    /// A mark is jj's, and git cannot tell.
-    fn holds(&self, mark: Option<&Oid>) -> Result<bool> {
-        Ok(mark.is_none())
-    }
-
-    fn begin(&self, _plan: &Plan<'_>) -> Result<()> {
-        Ok(())
-    }
-
-    fn finish(&self, _plan: &Plan<'_>) -> Result<Landed> {
-        Ok(Landed { wrote: true, ..Landed::default() })
-    }
-
-    fn record_conflict(&self, _plan: &Plan<'_>) -> Result<Landed> {
-        Err(Error::bug("git cannot record a conflict in files"))
-    }
 }
+
+/// What the records of the main worktree are called by.
+const MAIN: &str = "main";
 
 /// Files outside a sparse checkout that are on disk all the same are files as any other.
 const SHOW_ALL: &[&str] = &["-c", "core.sparseCheckout=false"];
@@ -150,7 +171,6 @@ fn copy_index(from: &Path, to: &PathBuf) -> Result<()> {
 struct Entries {
     assumed: Vec<u8>,
     skipped_but_there: Vec<u8>,
-    absent: HashSet<Vec<u8>>,
 }
 
 impl Entries {
@@ -163,12 +183,8 @@ impl Entries {
             if line[0].is_ascii_lowercase() {
                 entries.assumed.extend([path, b"\0"].concat());
             }
-            if line[0].eq_ignore_ascii_case(&b'S') {
-                if fs::symlink_metadata(super::on_disk(top, path)).is_ok() {
-                    entries.skipped_but_there.extend([path, b"\0"].concat());
-                } else {
-                    entries.absent.insert(path.to_vec());
-                }
+            if line[0].eq_ignore_ascii_case(&b'S') && fs::symlink_metadata(on_disk(top, path)).is_ok() {
+                entries.skipped_but_there.extend([path, b"\0"].concat());
             }
         }
         Ok(entries)

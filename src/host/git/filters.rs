@@ -1,0 +1,313 @@
+//! The bytes that stand for git's content in a work tree, and back: line ends, encodings, filters. What counts is the
+//! attributes of the host's own commit, never those of a file that has landed.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::Git;
+use crate::environment::env;
+use crate::error::{Context, Error, Result};
+use crate::host::entries::{self, Entries, Entry, folders, from_nul, nul};
+use crate::host::folders::{Folders, owned, split};
+use crate::host::{Repo, config};
+use crate::snapshot::Oid;
+
+/// The name of the files that say which content is converted, and how.
+const ATTRIBUTES: &[u8] = b".gitattributes";
+
+/// A folder into which git writes files as they stand in a work tree, or from which it reads them so.
+#[derive(Debug)]
+pub struct Desk {
+    git: Git,
+    folder: PathBuf,
+}
+
+/// What became of files that were to be written.
+#[derive(Debug, Default)]
+pub struct Written {
+    /// Paths whose filter failed.
+    pub failed: Vec<Vec<u8>>,
+    /// What filters said.
+    pub said: Vec<u8>,
+}
+
+impl Desk {
+    /// Makes one: `git` knows the configuration, and puts objects where they do no harm; the files are to be in `folder`,
+    /// which is made, and the index beside it.
+    ///
+    /// # Errors
+    /// When the folder cannot be made.
+    pub fn new(git: &Git, folder: &Path) -> Result<Desk> {
+        fs::create_dir_all(folder).context(|| "cannot make a temporary folder".to_owned())?;
+        let git = git.with_index(folder.with_extension("index")).with_work_tree(folder);
+        Ok(Desk { git, folder: folder.to_owned() })
+    }
+
+    /// Returns the same, but that pointers of Git LFS become the content that they stand for.
+    pub fn with_content(&self) -> Desk {
+        Desk { git: self.git.with_content(), folder: self.folder.clone() }
+    }
+
+    /// Has the attributes of a commit hold for these paths; tells whether it has any. Reading a file git takes them from
+    /// the folder, and writing one from the index: both get them.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub fn obey(&self, commit: &Oid, paths: &[&[u8]]) -> Result<bool> {
+        let mut files = BTreeSet::from([ATTRIBUTES.to_vec()]);
+        for path in paths {
+            files.extend(folders(path).map(|folder| [folder, b"/", ATTRIBUTES].concat()));
+        }
+        let files: Vec<&[u8]> = files.iter().map(Vec::as_slice).collect();
+        let found = entries::of_tree(&self.git, commit.as_str(), &files)?;
+        if found.is_empty() {
+            return Ok(false);
+        }
+        self.enter(&found)?;
+        let list = nul(found.keys().map(Vec::as_slice));
+        self.git.call(["checkout-index", "-z", "--stdin"]).input(list).stdout()?;
+        Ok(true)
+    }
+
+    /// Returns the attributes of these paths, those of the commit that is obeyed among them: path, name, value.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub fn attributes(&self, paths: &[&[u8]], names: &[&str]) -> Result<Vec<(Vec<u8>, String, String)>> {
+        let call = self.git.call(["check-attr", "--cached", "-z", "--stdin"]).args(names.iter().copied());
+        let told = call.input(nul(paths.iter().copied())).stdout()?;
+        let mut fields = told.split(|&byte| byte == 0);
+        let mut attributes = Vec::new();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        while let (Some(path), Some(name), Some(value)) = (fields.next(), fields.next(), fields.next()) {
+            attributes.push((path.to_vec(), text(name), text(value)));
+        }
+        Ok(attributes)
+    }
+
+    /// Returns those of these paths whose content may be converted.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub fn converted(&self, paths: &[&[u8]]) -> Result<HashSet<Vec<u8>>> {
+        let names = ["filter", "text", "eol", "crlf", "ident", "working-tree-encoding"];
+        let told = self.attributes(paths, &names)?;
+        let counts = |value: &str| !matches!(value, "unspecified" | "unset");
+        Ok(told.into_iter().filter(|(_, _, value)| counts(value)).map(|(path, ..)| path).collect())
+    }
+
+    /// Writes files as a checkout would, into a folder of that name in the folder.
+    ///
+    /// # Errors
+    /// When git fails for another reason than a filter.
+    pub fn write(&self, files: &Entries, name: &str) -> Result<Written> {
+        let place = self.place(name);
+        fs::create_dir_all(&place).context(|| "cannot make a temporary folder".to_owned())?;
+        let (own, mut rest): (Entries, Entries) =
+            files.clone().into_iter().partition(|(path, _)| split(path).1 == ATTRIBUTES);
+        self.enter(&rest)?;
+        let mut written = Written::default();
+        while !rest.is_empty() {
+            let list = nul(rest.keys().map(Vec::as_slice));
+            let prefix = format!("--prefix={name}/");
+            let output = self.git.call(["checkout-index", "-z", "--stdin", &prefix]).input(list).run()?;
+            written.said.extend(&output.stderr);
+            if output.code == Some(0) {
+                break;
+            }
+            // It stops at the first filter that must not fail, and says for which path.
+            let here = Folders::open(&place)?;
+            rest.retain(|path, _| !matches!(here.look(path), Ok(Some(_))));
+            let filter = output.stderr.windows(6).any(|said| said == b"filter");
+            let Some((culprit, _)) = rest.pop_first().filter(|_| filter) else {
+                return Err(output.failure("git checkout-index"));
+            };
+            written.failed.push(culprit);
+        }
+        for (path, entry) in &own {
+            self.write_one(path, entry, &place)?;
+        }
+        Ok(written)
+    }
+
+    /// Writes a file of attributes: in the index it would count.
+    fn write_one(&self, path: &[u8], entry: &Entry, place: &Path) -> Result<()> {
+        let context = || "cannot write a temporary file".to_owned();
+        let place = place.join(owned(path));
+        if let Some(parent) = place.parent() {
+            fs::create_dir_all(parent).context(context)?;
+        }
+        let _ = fs::remove_file(&place);
+        if !entry.is_file() {
+            let target = self.git.call(["cat-file", "blob", entry.blob.as_str()]).stdout()?;
+            return std::os::unix::fs::symlink(owned(&target), &place).context(context);
+        }
+        let mut path_flag = std::ffi::OsString::from("--path=");
+        path_flag.push(owned(path));
+        let file = fs::File::create(&place).context(context)?;
+        let call = self.git.call(["cat-file", "--filters"]).arg(path_flag).arg(entry.blob.as_str());
+        call.run_into(file)?.success("git cat-file").map(drop)
+    }
+
+    /// Returns the content that git would store for the files in the folder at these paths, which `seeds` tell what was
+    /// stored of them before: git keeps line ends and modes by that. A path that its filter fails for is not among them.
+    ///
+    /// # Errors
+    /// When git fails for another reason than a filter.
+    pub fn read(&self, paths: &[&[u8]], seeds: &Entries) -> Result<Entries> {
+        self.enter(seeds)?;
+        let read = |paths: &[&[u8]]| {
+            let call = self.git.call(["update-index", "-z", "--add", "--stdin"]);
+            call.input(nul(paths.iter().copied())).run()
+        };
+        let output = read(paths)?;
+        let mut failed = HashSet::new();
+        if output.code != Some(0) {
+            // One by one, to know which.
+            for path in paths {
+                if read(&[path])?.code != Some(0) {
+                    failed.insert(path.to_vec());
+                }
+            }
+        }
+        let list = self.git.call(["ls-files", "-z", "-s"]).stdout()?;
+        let entry = |line: &[u8]| {
+            let tab = line.iter().position(|&byte| byte == b'\t')?;
+            let mut words = std::str::from_utf8(&line[..tab]).ok()?.split(' ');
+            let mode = u32::from_str_radix(words.next()?, 8).ok()?;
+            Some((line[tab + 1..].to_vec(), Entry { mode, blob: words.next()?.parse().ok()? }))
+        };
+        let all: BTreeMap<_, _> = list.split(|&byte| byte == 0).filter_map(entry).collect();
+        let wanted = paths.iter().filter(|path| !failed.contains(**path));
+        Ok(wanted.filter_map(|path| Some((path.to_vec(), all.get(*path)?.clone()))).collect())
+    }
+
+    fn enter(&self, files: &Entries) -> Result<()> {
+        if files.is_empty() {
+            return Ok(());
+        }
+        self.git.enter(files.iter().map(|(path, entry)| (entry.mode, &entry.blob, path.as_slice())))
+    }
+
+    /// Returns the folder of that name in the folder.
+    pub fn place(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// Returns the folder from which files are read.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Returns its git.
+    pub fn git(&self) -> &Git {
+        &self.git
+    }
+}
+
+/// Returns the ids of files, byte for byte: as blobs that are not converted. With `keep` they are stored too.
+///
+/// # Errors
+/// When one cannot be read.
+pub fn raw_ids(git: &Git, folder: &Path, paths: &[&[u8]], keep: bool) -> Result<Vec<Oid>> {
+    if paths.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut input = Vec::new();
+    for path in paths {
+        // A name that begins with a quote is read as a quoted one; so all are.
+        input.extend(entries::quoted(path));
+        input.push(b'\n');
+    }
+    let mut call = git.with_work_tree(folder).call(["hash-object", "--no-filters", "--stdin-paths"]);
+    if keep {
+        call = call.arg("-w");
+    }
+    let list = call.input(input).stdout()?;
+    let ids = String::from_utf8_lossy(&list).lines().map(str::parse).collect::<Result<Vec<Oid>, _>>()?;
+    if ids.len() == paths.len() { Ok(ids) } else { Err(Error::failed("git hash-object printed too little")) }
+}
+
+/// Returns the entries of an index at these paths. A folder is no entry, and a submodule is one.
+///
+/// # Errors
+/// When git fails.
+pub fn indexed(git: &Git, paths: &[&[u8]]) -> Result<BTreeMap<Vec<u8>, Indexed>> {
+    /// So many paths are named to git one by one; for more it lists its whole index, which is quicker then.
+    const FEW: usize = 200;
+    // Files outside of a sparse checkout that are on disk all the same keep their mark so.
+    let fixed = ["-c", "core.sparseCheckout=false", "--literal-pathspecs", "ls-files", "-z", "-v", "-s", "--"];
+    let mut call = git.call(fixed);
+    if paths.len() <= FEW {
+        call = call.args(paths.iter().map(|path| owned(path)));
+    }
+    let wanted: HashSet<&[u8]> = paths.iter().copied().collect();
+    let list = call.stdout()?;
+    let mut entries = BTreeMap::new();
+    for line in list.split(|&byte| byte == 0).filter(|line| !line.is_empty()) {
+        let bad = || Error::failed("git ls-files printed no entry");
+        let tab = line.iter().position(|&byte| byte == b'\t').ok_or_else(bad)?;
+        let path = &line[tab + 1..];
+        if !wanted.contains(path) {
+            continue;
+        }
+        // TAG SP MODE SP BLOB SP STAGE TAB PATH
+        let mut words = std::str::from_utf8(&line[..tab]).map_err(|_| bad())?.split(' ').skip(1);
+        let mode = words.next().and_then(|mode| u32::from_str_radix(mode, 8).ok()).ok_or_else(bad)?;
+        let blob = words.next().ok_or_else(bad)?.parse()?;
+        let entry = (words.next() == Some("0")).then_some(Entry { mode, blob });
+        entries.insert(path.to_vec(), Indexed { skipped: line[0].eq_ignore_ascii_case(&b'S'), mode, entry });
+    }
+    Ok(entries)
+}
+
+/// What an index says of a path.
+#[derive(Clone, Debug)]
+pub struct Indexed {
+    /// It is kept off the disk.
+    pub skipped: bool,
+    /// Its mode.
+    pub mode: u32,
+    /// Mode and blob; `None` where a merge has left it in conflict.
+    pub entry: Option<Entry>,
+}
+
+/// Tells whether anything but a commit's attributes may have git write other bytes than it stores.
+///
+/// # Errors
+/// When the configuration cannot be read.
+pub fn may_convert(repo: &Repo) -> Result<bool> {
+    let settings = config::matching(repo, "^core\\.(autocrlf|eol|attributesfile)$")?;
+    let counts = |(key, value): &(String, Option<String>)| {
+        key != "core.autocrlf" || !matches!(value.as_deref(), Some("false" | "no" | "off" | "0"))
+    };
+    if settings.iter().any(counts) {
+        return Ok(true);
+    }
+    // Where git looks for the attributes of all repositories: gitattributes(5).
+    let home = env("HOME").map(PathBuf::from);
+    let user = env("XDG_CONFIG_HOME").filter(|dir| !dir.is_empty()).map(PathBuf::from);
+    let user = user.or_else(|| home.map(|home| home.join(".config"))).map(|dir| dir.join("git/attributes"));
+    let own = repo.common_dir.join("info/attributes");
+    let system = ["/etc/gitattributes", "/usr/local/etc/gitattributes", "/opt/homebrew/etc/gitattributes"];
+    Ok(user.into_iter().chain([own]).chain(system.map(PathBuf::from)).any(|file| file.exists()))
+}
+
+/// Returns those of these paths that the host ignores and does not track.
+///
+/// # Errors
+/// When git cannot be run.
+pub fn ignored(git: &Git, paths: &[&[u8]]) -> Result<Vec<Vec<u8>>> {
+    if paths.is_empty() {
+        return Ok(Vec::new());
+    }
+    let output =
+        git.call(["--literal-pathspecs", "check-ignore", "-z", "--stdin"]).input(nul(paths.iter().copied())).run()?;
+    match output.code {
+        // 1: none is.
+        Some(0 | 1) => Ok(from_nul(&output.stdout)),
+        // A path below a submodule or a symlink: it is named for that elsewhere.
+        _ => Ok(Vec::new()),
+    }
+}

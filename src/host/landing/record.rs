@@ -1,0 +1,215 @@
+//! What is recorded of a landing: one ref, `refs/banger/<working copy>/<vm>/landings/<n>`, to a commit without parents. Its
+//! message says from which guest and base, and which trees were agreed on before and after; its files are
+//!
+//! - `before/`, `after/`: the host's own files at the paths that the landing touched, as it found and as it left them;
+//! - `was/`, `is/`: the agreed tree before and after; `baseline/`: what it started from;
+//! - `written`: for each file that it wrote, how to know it again.
+
+use std::collections::BTreeMap;
+
+use super::look::Record;
+use super::merge::{commit, modify};
+use crate::error::{Error, Result};
+use crate::host::entries::{Entries, GITLINK};
+use crate::host::git::{self, parse_oid};
+use crate::host::scratch::Scratch;
+use crate::host::{Records, Repo};
+use crate::snapshot::Oid;
+
+/// A landing that is recorded.
+#[derive(Clone, Debug)]
+pub struct Landing {
+    /// Its number, from 1 on.
+    pub number: u64,
+    /// Its commit.
+    pub commit: Oid,
+    /// The guest's files when the repository was shipped.
+    pub baseline: Oid,
+    /// What was agreed once it had landed.
+    pub agreed: Oid,
+    /// The commit of the last prepare before it, if there was one.
+    prepared: Option<Oid>,
+    /// jj's commit that holds it.
+    mark: Option<Oid>,
+}
+
+/// What a landing changes, for its record.
+pub struct Deed<'a> {
+    /// The guest's name.
+    pub vm: &'a str,
+    /// The base that the work is relative to.
+    pub base: &'a Oid,
+    /// The commit of the last prepare.
+    pub prepared: Option<&'a Oid>,
+    /// The guest's files when the repository was shipped.
+    pub baseline: &'a Oid,
+    /// What was agreed before.
+    pub was: &'a Oid,
+    /// What is agreed after.
+    pub is: &'a Oid,
+    /// The host's own files before, at the paths that it touches.
+    pub before: Entries,
+    /// And after.
+    pub after: Entries,
+    /// What it writes, by path.
+    pub written: &'a BTreeMap<Vec<u8>, Record>,
+}
+
+impl Landing {
+    /// Reads what `git for-each-ref` says of a ref below `landings/`; `None` where it is no landing of ours.
+    pub fn parse(name: &str, commit: &str, message: &str) -> Option<Landing> {
+        let word = |key: &str| message.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(": "));
+        let id = |key| word(key).and_then(|id| id.parse().ok());
+        Some(Landing {
+            number: name.strip_prefix("landings/")?.parse().ok()?,
+            commit: commit.parse().ok()?,
+            baseline: id("baseline")?,
+            agreed: id("agreed")?,
+            prepared: id("prepared"),
+            mark: id(MARK),
+        })
+    }
+}
+
+/// What jj's commit is called in the message.
+const MARK: &str = "jj";
+
+/// Returns the landings since the last prepare that still count, newest first.
+///
+/// # Errors
+/// When jj cannot tell.
+pub fn standing(repo: &Repo, records: &Records) -> Result<Vec<Landing>> {
+    let mut landings: Vec<_> =
+        records.landings.iter().filter(|landing| landing.prepared == records.baseline).cloned().collect();
+    landings.sort_by_key(|landing| std::cmp::Reverse(landing.number));
+    if let Some(extras) = repo.vcs.extras()
+        && !landings.is_empty()
+    {
+        let marks: Vec<_> = landings.iter().map(|landing| landing.mark.as_ref()).collect();
+        // What came after a landing that was undone is undone too.
+        let first = extras.newest_held(&marks)?.unwrap_or(landings.len());
+        landings.drain(..first);
+    }
+    Ok(landings)
+}
+
+/// Returns what landings wrote, by path; of several the newest.
+///
+/// # Errors
+/// When a record cannot be read.
+pub fn written(repo: &Repo, landings: &[Landing]) -> Result<BTreeMap<Vec<u8>, Record>> {
+    let mut written = BTreeMap::new();
+    if landings.is_empty() {
+        return Ok(written);
+    }
+    let input: String = landings.iter().rev().map(|landing| format!("{}:written\n", landing.commit)).collect();
+    let blobs = repo.git.call(["cat-file", "--batch=%(objectsize)", "--buffer"]).input(input).stdout()?;
+    let mut rest = blobs.as_slice();
+    while let Some(end) = rest.iter().position(|&byte| byte == b'\n') {
+        let bad = || Error::failed("the record of a landing is damaged");
+        let size: usize = std::str::from_utf8(&rest[..end]).ok().and_then(|size| size.parse().ok()).ok_or_else(bad)?;
+        let text = rest.get(end + 1..end + 1 + size).ok_or_else(bad)?;
+        let mut fields = text.split(|&byte| byte == 0);
+        while let (Some(meta), Some(path)) = (fields.next(), fields.next()) {
+            let record = std::str::from_utf8(meta).ok().and_then(parse).ok_or_else(bad)?;
+            match record {
+                Some(record) => written.insert(path.to_vec(), record),
+                None => written.remove(path),
+            };
+        }
+        rest = rest.get(end + size + 2..).unwrap_or_default();
+    }
+    Ok(written)
+}
+
+/// Reads `MODE SP BLOB SP RAW SP INODE SP SIZE SP SECONDS . NANOSECONDS`, or `-` for a file that went.
+fn parse(meta: &str) -> Option<Option<Record>> {
+    if meta == "-" {
+        return Some(None);
+    }
+    let mut words = meta.split(' ');
+    Some(Some(Record {
+        mode: u32::from_str_radix(words.next()?, 8).ok()?,
+        blob: words.next()?.parse().ok()?,
+        raw: words.next()?.parse().ok()?,
+        inode: words.next()?.parse().ok()?,
+        size: words.next()?.parse().ok()?,
+        changed: {
+            let (seconds, nanoseconds) = words.next()?.split_once('.')?;
+            (seconds.parse().ok()?, nanoseconds.parse().ok()?)
+        },
+    }))
+}
+
+fn line(path: &[u8], record: Option<&Record>) -> Vec<u8> {
+    let meta = record.map_or("-".to_owned(), |record| {
+        let Record { mode, blob, raw, inode, size, changed: (seconds, nanoseconds) } = record;
+        format!("{mode:06o} {blob} {raw} {inode} {size} {seconds}.{nanoseconds}")
+    });
+    [meta.as_bytes(), b"\0", path, b"\0"].concat()
+}
+
+/// Makes the commit of a landing in a scratch repository.
+///
+/// # Errors
+/// When git cannot.
+pub fn make(scratch: &Scratch, deed: &Deed<'_>) -> Result<Oid> {
+    let mut written: BTreeMap<&[u8], Option<&Record>> =
+        deed.before.keys().map(|path| (path.as_slice(), None)).collect();
+    // What it left as it was is as known as before.
+    written.retain(|path, _| deed.before.get(*path) != deed.after.get(*path));
+    written.extend(deed.written.iter().map(|(path, record)| (path.as_slice(), Some(record))));
+    let text: Vec<u8> = written.into_iter().flat_map(|(path, record)| line(path, record)).collect();
+    let Deed { vm, base, baseline, was, is, .. } = deed;
+    let prepared = deed.prepared.map_or("-", Oid::as_str);
+    let message = format!(
+        "git-banger: landing from '{vm}'\n\nbase: {base}\nprepared: {prepared}\nbaseline: {baseline}\nwas: {was}\nagreed: \
+         {is}\n"
+    );
+    let mut stream = format!("blob\nmark :2\ndata {}\n", text.len()).into_bytes();
+    stream.extend(text);
+    stream.extend(b"\n");
+    stream.extend(commit("landing", &git::now(), None, &message));
+    for (name, tree) in [("was", was), ("is", is), ("baseline", baseline)] {
+        stream.extend(format!("M 040000 {tree} {name}\n").bytes());
+    }
+    for (name, files) in [("before", &deed.before), ("after", &deed.after)] {
+        for (path, entry) in files.iter().filter(|(_, entry)| entry.mode != GITLINK) {
+            stream.extend(modify(&[name.as_bytes(), b"/", path].concat(), entry));
+        }
+    }
+    stream.extend(b"M 100644 :2 written\n\nget-mark :1\ndone\n");
+    parse_oid(scratch.import(stream)?)
+}
+
+/// Returns the commands for `git update-ref` that record a landing, and forget those `recorded` that are before the newest
+/// `keep`, or count no more; and the ref.
+pub fn commands(
+    repo: &Repo,
+    records: &Records,
+    recorded: &[Landing],
+    landing: &Oid,
+    keep: u64,
+) -> Result<(String, String)> {
+    let number = 1 + recorded.iter().map(|landing| landing.number).max().unwrap_or_default();
+    let prefix = repo.prefix_of(&records.vm)?;
+    let name = format!("{prefix}landings/{number}");
+    let mut commands = format!("create {name} {landing}\n");
+    let counts = |old: &Landing| {
+        old.number + keep > number && records.landings.iter().any(|landing| landing.number == old.number)
+    };
+    for old in recorded.iter().filter(|old| !counts(old)) {
+        commands.push_str(&format!("delete {prefix}landings/{} {}\n", old.number, old.commit));
+    }
+    Ok((commands, name))
+}
+
+/// Returns a landing's commit with the mark by which jj knows it.
+///
+/// # Errors
+/// When git cannot make it.
+pub fn marked(repo: &Repo, landing: &Oid, mark: &Oid) -> Result<Oid> {
+    let (_, message) = repo.commit_parts(landing)?;
+    let tree = super::agreed::tree_of(repo, landing)?;
+    repo.git.commit(&tree, &[], &git::now(), &format!("{}\n{MARK}: {mark}\n", message.trim_end()))
+}

@@ -1,0 +1,296 @@
+//! All that a landing writes is written first to where nobody looks, on the same file system: a full disk, or a filter that
+//! fails, shows here, before any file of the host's is touched.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use super::look::{Form, Here, Record};
+use super::swap::Lock;
+use super::{Obstacle, Why};
+use crate::error::{Context, Result};
+use crate::host::Repo;
+use crate::host::entries::{Entries, Entry, PROGRAM, folders};
+use crate::host::folders::{Folders, Identity, owned};
+use crate::host::git::filters::raw_ids;
+use crate::host::scratch::Scratch;
+use crate::snapshot::Oid;
+
+/// One file that a landing writes, replaces or takes away.
+#[derive(Debug)]
+pub struct Step {
+    /// Its path.
+    pub path: Vec<u8>,
+    /// What is there now.
+    pub old: Option<Here>,
+    /// What is to be there.
+    pub new: Option<New>,
+    /// The place in which it is staged, and in which what it replaces is kept.
+    pub place: usize,
+}
+
+/// What is to be at a path.
+#[derive(Debug)]
+pub struct New {
+    /// Mode and content.
+    pub entry: Entry,
+    /// Where it comes from.
+    pub source: Source,
+    /// How its bytes follow from its content, where it replaces a file.
+    pub form: Form,
+    /// The file that is to be moved there; none before it is staged.
+    pub staged: Option<Identity>,
+}
+
+/// Where what is to be at a path comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// It is written as a checkout would write it.
+    Written,
+    /// It is a copy of the host's own file at the path of that step, with other permissions.
+    Copied(usize),
+    /// It is the host's own file at the path of that step.
+    Moved(usize),
+}
+
+/// Where files are staged, and where those that they replace are kept.
+#[derive(Debug)]
+pub struct Place {
+    /// Its folder.
+    pub path: PathBuf,
+    /// The same, by handle.
+    pub folders: Folders,
+    /// Its file system.
+    pub device: u64,
+}
+
+/// What is staged.
+#[derive(Debug)]
+pub struct Staged {
+    /// One for each file system that the landing writes to.
+    pub places: Vec<Place>,
+    /// What is written, by path: how to know it again.
+    pub written: BTreeMap<Vec<u8>, Record>,
+}
+
+/// Returns the name under which the file of a step is staged.
+pub fn new_name(step: usize) -> Vec<u8> {
+    format!("new-{step}").into_bytes()
+}
+
+/// Returns the name under which the file that a step replaces is kept.
+pub fn old_name(step: usize) -> Vec<u8> {
+    format!("old-{step}").into_bytes()
+}
+
+/// Stages the files of a landing, those in `at_hand` with the content that their pointers stand for; returns the paths whose filter failed in its place.
+///
+/// # Errors
+/// When a file cannot be written.
+pub fn stage(
+    repo: &Repo,
+    scratch: &Scratch,
+    lock: &Lock,
+    steps: &mut [Step],
+    at_hand: &HashSet<Vec<u8>>,
+) -> Result<Result<Staged, Vec<Obstacle>>> {
+    let top = Folders::open(repo.top()?)?;
+    let places = places(repo, lock, &top, steps)?;
+    let written: Entries = steps
+        .iter()
+        .filter_map(|step| Some((step.path.clone(), step.new.as_ref()?)))
+        .filter(|(_, new)| new.source == Source::Written && !matches!(new.form, Form::Bytes { .. }))
+        .map(|(path, new)| (path, new.entry.clone()))
+        .collect();
+    let paths: Vec<&[u8]> = written.keys().map(Vec::as_slice).collect();
+    let main = &places[0];
+    let (desk, converts) = repo.vcs.desk(repo, scratch, &main.path.join("desk"), &paths)?;
+    let (content, others): (Entries, Entries) =
+        written.clone().into_iter().partition(|(path, _)| at_hand.contains(path));
+    let mut told = desk.write(&others, NEW)?;
+    if !content.is_empty() {
+        let more = desk.with_content().write(&content, NEW)?;
+        told.failed.extend(more.failed);
+        told.said.extend(more.said);
+    }
+    if !told.failed.is_empty() {
+        let obstacles = told.failed.iter().map(|path| Obstacle::new(path, Why::FilterFailed)).collect();
+        return Ok(Err(obstacles));
+    }
+    let mut raws: BTreeMap<Vec<u8>, Oid> = BTreeMap::new();
+    if converts {
+        let files: Vec<&[u8]> =
+            written.iter().filter(|(_, entry)| entry.is_file()).map(|(path, _)| path.as_slice()).collect();
+        raws =
+            files.iter().map(|path| path.to_vec()).zip(raw_ids(desk.git(), &desk.place(NEW), &files, false)?).collect();
+        let lost = unfiltered(&desk, &files, &written, &raws, &told.said)?;
+        if !lost.is_empty() {
+            return Ok(Err(lost));
+        }
+    }
+    if !told.said.trim_ascii().is_empty() {
+        repo.git.reporter().notice(crate::reporter::Notice::Git(told.said));
+    }
+    let desk_files = Folders::open(&main.path)?;
+    let mut records = BTreeMap::new();
+    for number in 0..steps.len() {
+        let Some(new) = &steps[number].new else { continue };
+        let path = steps[number].path.clone();
+        let place = &places[steps[number].place];
+        let name = new_name(number);
+        let context = || format!("cannot write {}", crate::text::path(&path));
+        let mut raw = raws.get(&path).cloned().or_else(|| Some(new.entry.blob.clone()));
+        match (&new.source, &new.form) {
+            (Source::Moved(from), _) => {
+                let old = steps[*from].old.as_ref();
+                let stood = old.and_then(|old| old.stood);
+                raw = old.and_then(|old| old.raw.clone());
+                let new = steps[number].new.as_mut();
+                new.into_iter().for_each(|new| new.staged = stood);
+                if let (Some(stood), Some(raw)) = (stood, raw) {
+                    let entry = steps[number].new.as_ref().map(|new| new.entry.clone());
+                    records.extend(entry.map(|entry| (path, record(entry, raw, &stood))));
+                }
+                continue;
+            }
+            (Source::Copied(from), _) => {
+                let old = &steps[*from];
+                let stood = old.old.as_ref().and_then(|old| old.stood);
+                raw = old.old.as_ref().and_then(|old| old.raw.clone());
+                let mut file = top.read(&old.path).context(context)?;
+                let to = place.path.join(owned(&name));
+                std::io::copy(&mut file, &mut File::create(&to).context(context)?).context(context)?;
+                if let Some(stood) = stood {
+                    let mode = if new.entry.mode == PROGRAM { runnable(stood.mode) } else { stood.mode & !0o111 };
+                    fs::set_permissions(&to, Permissions::from_mode(mode & 0o7777)).context(context)?;
+                    place.folders.set_time(&name, stood.changed).context(context)?;
+                }
+            }
+            (Source::Written, Form::Bytes { .. }) => {
+                let to = place.path.join(owned(&name));
+                let file = File::create(&to).context(context)?;
+                scratch
+                    .git()
+                    .call(["cat-file", "blob", new.entry.blob.as_str()])
+                    .run_into(file)?
+                    .success("git cat-file")?;
+                if new.entry.mode == PROGRAM {
+                    let mode = fs::metadata(&to).context(context)?.permissions().mode();
+                    fs::set_permissions(&to, Permissions::from_mode(runnable(mode))).context(context)?;
+                }
+                // Its content cannot tell its bytes, so the next landing has to look again.
+                raw = None;
+            }
+            (Source::Written, form) => {
+                let from = [b"desk/", NEW.as_bytes(), b"/", &path].concat();
+                if let Form::LineEnds(ends) = form {
+                    let file = main.path.join(owned(&from));
+                    let text = fs::read(&file).context(context)?;
+                    fs::write(&file, ends.apply(&text)).context(context)?;
+                    raw = raw_ids(desk.git(), &desk.place(NEW), &[&path], false)?.pop();
+                }
+                if steps[number].place == 0 {
+                    desk_files.rename(&from, &place.folders, &name).context(context)?;
+                } else {
+                    copy(&main.path.join(owned(&from)), &place.path.join(owned(&name))).context(context)?;
+                }
+            }
+        }
+        let staged = place.folders.look(&name).context(context)?;
+        if let Some(new) = &mut steps[number].new {
+            new.staged = staged;
+            if let (Some(staged), Some(raw)) = (staged, raw) {
+                records.insert(path, record(new.entry.clone(), raw, &staged));
+            }
+        }
+    }
+    let _ = fs::remove_dir_all(desk.folder());
+    Ok(Ok(Staged { places, written: records }))
+}
+
+/// The folder in a desk for what is new.
+const NEW: &str = "new";
+
+fn record(entry: Entry, raw: Oid, file: &Identity) -> Record {
+    Record { mode: entry.mode, blob: entry.blob, raw, inode: file.inode, size: file.size, changed: file.changed }
+}
+
+/// Returns permissions with that to run the file, for all who can read it.
+fn runnable(mode: u32) -> u32 {
+    mode | ((mode & 0o444) >> 2)
+}
+
+/// Returns the paths that have a filter and came out as they went in, where a filter has failed: one that need not succeed
+/// passes content on as it is, and git says only so.
+fn unfiltered(
+    desk: &crate::host::git::filters::Desk,
+    files: &[&[u8]],
+    written: &Entries,
+    raws: &BTreeMap<Vec<u8>, Oid>,
+    said: &[u8],
+) -> Result<Vec<Obstacle>> {
+    let failed = said.windows(FAILED.len()).any(|said| said == FAILED);
+    if !failed {
+        return Ok(Vec::new());
+    }
+    let same = |path: &[u8]| raws.get(path) == written.get(path).map(|entry| &entry.blob);
+    let filtered: HashSet<Vec<u8>> = desk
+        .attributes(files, &["filter"])?
+        .into_iter()
+        .filter(|(_, _, value)| !matches!(value.as_str(), "unspecified" | "unset" | "set"))
+        .map(|(path, ..)| path)
+        .collect();
+    let lost = files.iter().filter(|path| filtered.contains(**path) && same(path));
+    Ok(lost.map(|path| Obstacle::new(path, Why::FilterFailed)).collect())
+}
+
+/// What git says of a filter that has failed and need not have succeeded.
+const FAILED: &[u8] = b"external filter";
+
+/// Copies a file or symlink to another file system, with its times and permissions.
+pub fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    let metadata = fs::symlink_metadata(from)?;
+    if metadata.is_symlink() {
+        return std::os::unix::fs::symlink(fs::read_link(from)?, to);
+    }
+    fs::copy(from, to)?;
+    File::options().write(true).open(to)?.set_modified(metadata.modified()?)
+}
+
+/// Makes the places, and tells each step which is its own: what it writes is moved, and a file moves within its file
+/// system alone.
+fn places(repo: &Repo, lock: &Lock, top: &Folders, steps: &mut [Step]) -> Result<Vec<Place>> {
+    let context = || "cannot look at the working files".to_owned();
+    let device = top.look(b"").context(context)?.map_or(0, |top| top.device);
+    let mut places = vec![lock.place(repo, device, b"")?];
+    let mut known: BTreeMap<Vec<u8>, (u64, Vec<u8>)> = BTreeMap::new();
+    for step in steps {
+        // The nearest folder that is there, and the outermost of the same file system.
+        let mut found = (device, Vec::new());
+        for folder in folders(&step.path) {
+            if let Some(seen) = known.get(folder) {
+                found = seen.clone();
+                continue;
+            }
+            match top.look(folder).context(context)? {
+                Some(there) if there.is_folder() => {
+                    if there.device != found.0 {
+                        found = (there.device, folder.to_vec());
+                    }
+                    known.insert(folder.to_vec(), found.clone());
+                }
+                _ => break,
+            }
+        }
+        let number = match places.iter().position(|place| place.device == found.0) {
+            Some(number) => number,
+            None => {
+                places.push(lock.place(repo, found.0, &found.1)?);
+                places.len() - 1
+            }
+        };
+        step.place = number;
+    }
+    Ok(places)
+}
