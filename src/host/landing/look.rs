@@ -138,3 +138,28 @@ impl Record {
         (self.inode, self.size, self.changed) == (found.inode, found.size, found.changed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn line_ends_are_told_and_given_back() {
+        let cases: [(&[u8], Option<LineEnds>); 6] = [
+            (b"a\nb\n", Some(LineEnds::Lf)),
+            (b"a\r\nb\r\n", Some(LineEnds::CrLf)),
+            (b"a\r\nb", Some(LineEnds::CrLf)),
+            (b"a\r\nb\n", None),
+            (b"a\rb", None),
+            (b"", None),
+        ];
+        for (text, ends) in cases {
+            assert_eq!(LineEnds::of(text), ends, "{text:?}");
+            if let Some(ends) = ends {
+                let other = if ends == LineEnds::Lf { LineEnds::CrLf } else { LineEnds::Lf };
+                assert_eq!(ends.apply(&other.apply(text)), text, "{text:?}");
+            }
+        }
+        assert_eq!(LineEnds::Lf.apply(b"a\rb\r\n"), b"a\rb\n");
+    }
+}

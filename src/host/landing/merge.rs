@@ -323,3 +323,53 @@ fn attributes(repo: &Repo, scratch: &Scratch, paths: &[&[u8]]) -> Result<(Vec<u8
     }
     Ok((lines, drivers))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `git merge-tree -z` prints: lines of stages, and messages.
+    fn told(stages: &[(&str, usize, &str)], messages: &[(&[&str], &str)]) -> Told {
+        let id = "a".repeat(40);
+        let mut text = format!("{id}\0");
+        for (mode, stage, path) in stages {
+            text.push_str(&format!("{mode} {id} {stage}\t{path}\0"));
+        }
+        text.push('\0');
+        for (paths, kind) in messages {
+            let paths: String = paths.iter().map(|path| format!("\0{path}")).collect();
+            text.push_str(&format!("{}{paths}\0{kind}\0text\n\0", paths.matches('\0').count()));
+        }
+        Told::parse(text.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn each_kind_of_conflict_is_told_apart_and_no_name_is_made_up() {
+        const FILE: &str = "100644";
+        let three = |path| [(FILE, 1, path), (FILE, 2, path), (FILE, 3, path)];
+        let cases = [
+            (told(&three("f"), &[(&["f"], "CONFLICT (contents)")]), Why::BothChanged),
+            (told(&three("f")[1..], &[(&["f"], "CONFLICT (contents)")]), Why::BothAdded),
+            (told(&three("f"), &[(&["f"], "CONFLICT (binary)"), (&["f"], "CONFLICT (contents)")]), Why::Binary),
+            (told(&[(FILE, 1, "f"), (FILE, 3, "f")], &[(&["f"], "CONFLICT (modify/delete)")]), Why::DeletedHere),
+            (told(&three("f")[..2], &[(&["f"], "CONFLICT (modify/delete)")]), Why::DeletedThere),
+            (told(&[("120000", 2, "f"), ("120000", 3, "f")], &[(&["f"], "CONFLICT (contents)")]), Why::OtherType),
+            (told(&[(FILE, 3, "f~guest_dev")], &[(&["f"], "CONFLICT (file/directory)")]), Why::OtherType),
+            (told(&three("f"), &[(&["f", "y", "z"], "CONFLICT (rename/rename)")]), Why::Renamed),
+        ];
+        for (told, why) in cases {
+            let known = BTreeSet::from([b"f".as_slice(), b"y", b"z"]);
+            let conflicts = told.conflicts(["host", "guest/dev"], &known);
+            assert_eq!(conflicts.get(b"f".as_slice()), Some(&why), "{:?}", told.messages);
+            assert!(conflicts.keys().all(|path| known.contains(path.as_slice())), "{conflicts:?}");
+        }
+    }
+
+    #[test]
+    fn what_merge_tree_does_not_print_is_an_error() {
+        let id = "a".repeat(40);
+        for text in ["", "x\0", &format!("{id}\0no stage\0\0"), &format!("{id}\0\0many\0a\0kind\0text\0")] {
+            assert!(Told::parse(text.as_bytes()).is_err(), "{text:?}");
+        }
+    }
+}

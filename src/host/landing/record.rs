@@ -213,3 +213,44 @@ pub fn marked(repo: &Repo, landing: &Oid, mark: &Oid) -> Result<Oid> {
     let tree = super::agreed::tree_of(repo, landing)?;
     repo.git.commit(&tree, &[], &git::now(), &format!("{}\n{MARK}: {mark}\n", message.trim_end()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_written_is_read_back() {
+        let id = |digit: &str| digit.repeat(40).parse().unwrap();
+        let record = Record {
+            mode: 0o100755,
+            blob: id("a"),
+            raw: id("b"),
+            inode: u64::MAX,
+            size: 7,
+            changed: (-3, 999_999_999),
+        };
+        for record in [Some(record), None] {
+            let line = line(b"a \xff\n", record.as_ref());
+            let (meta, path) = line.split_at(line.iter().position(|&byte| byte == 0).unwrap());
+            assert_eq!(parse(std::str::from_utf8(meta).unwrap()), Some(record));
+            assert_eq!(path, b"\0a \xff\n\0");
+        }
+        assert_eq!(parse("100644 nothing"), None);
+    }
+
+    #[test]
+    fn a_landing_is_read_from_its_ref() {
+        let id = |digit: &str| digit.repeat(40).parse::<Oid>().unwrap();
+        let (commit, tree, prepared) = (id("1"), id("2"), id("3"));
+        let message = format!(
+            "git-banger: landing from 'dev'\n\nbase: x\nprepared: {prepared}\nbaseline: {tree}\nagreed: {tree}\n"
+        );
+        let landing = Landing::parse("landings/12", commit.as_str(), &message).unwrap();
+        assert_eq!((landing.number, &landing.prepared, &landing.mark), (12, &Some(prepared), &None));
+        assert_eq!((&landing.commit, &landing.baseline, &landing.agreed), (&commit, &tree, &tree));
+        for name in ["prepare", "landings/x", "landings/"] {
+            assert!(Landing::parse(name, commit.as_str(), &message).is_none(), "{name}");
+        }
+        assert!(Landing::parse("landings/1", commit.as_str(), "by somebody else\n").is_none());
+    }
+}
