@@ -452,9 +452,9 @@ impl Looker<'_> {
             return Ok(());
         }
         let known: HashSet<&[u8]> = delta.iter().map(|change| change.path.as_slice()).collect();
-        let start = self.asked.start.as_str();
+        let common = self.asked.common.as_str();
         let fixed =
-            ["diff-index", "--cached", "-z", "--raw", "--no-abbrev", "--no-renames", "--diff-filter=A", start, "--"];
+            ["diff-index", "--cached", "-z", "--raw", "--no-abbrev", "--no-renames", "--diff-filter=A", common, "--"];
         let new = Change::parse_all(&self.git.call(fixed).stdout()?)?;
         let fixed = ["-c", "core.sparseCheckout=false", "ls-files", "-z", "-o", "--exclude-standard"];
         let untracked = from_nul(&self.git.call(fixed).stdout()?);
@@ -486,7 +486,7 @@ impl Looker<'_> {
         candidates.truncate(CANDIDATES.0);
         // What both sides have is no new file, tracked here or not.
         let paths: Vec<&[u8]> = candidates.iter().map(|(_, path, _)| *path).collect();
-        let old = entries::of_tree(&self.git, start, &paths)?;
+        let old = entries::of_tree(&self.git, common, &paths)?;
         let (mut items, mut bytes) = (Vec::new(), 0);
         for (_, path, indexed) in candidates.into_iter().filter(|(_, path, _)| !old.contains_key(*path)) {
             let Ok(Some(stood)) = self.folders.look(path) else { continue };

@@ -97,7 +97,7 @@ impl WorkingCopy for Checkout {
         let working_copy = self.snapshot(asked.why)?;
         let [operation, _] = self.jj.operations()?;
         let mut ours = Ours { operation, ..Ours::default() };
-        let here = repo.diff(asked.start, &working_copy, false, &[])?;
+        let here = repo.diff(asked.common, &working_copy, false, &[])?;
         let changed: HashMap<_, _> = here.iter().map(|change| (change.path.as_slice(), change)).collect();
         let file = |entry, stood| Here { entry, stood, raw: None, form: Form::AsWritten };
         for (change, stood) in asked.delta.iter().zip(before) {
@@ -200,7 +200,7 @@ impl Extras for Checkout {
 
     fn begin(&self, plan: &Plan<'_>) -> Result<()> {
         if plan.how.new_change {
-            self.jj.run(self.jj.labelled(&plan.why(), ["new", "-m", &plan.why()]))?;
+            self.jj.run(self.jj.labelled(&plan.why, ["new", "-m", &plan.why]))?;
         }
         Ok(())
     }
@@ -214,7 +214,7 @@ impl Extras for Checkout {
         let text = format!("[snapshot]\nmax-new-file-size = 0\nauto-track = {}\n", super::quoted(&any_of(&new)));
         fs::write(&settings, text).context(|| "cannot write jj's settings".to_owned())?;
         let call = |args: &[&str]| {
-            let call = self.jj.labelled(&plan.why(), args.iter().copied());
+            let call = self.jj.labelled(&plan.why, args.iter().copied());
             self.jj.run(call.arg("--config-file").arg(&settings))
         };
         call(&["util", "snapshot"])?;
@@ -235,14 +235,14 @@ impl Extras for Checkout {
         let git = &plan.repo.git;
         let now = git::now();
         // Without parents: a child of a commit that the user has rewritten since would make that visible again.
-        let base = git.commit(&plan.start, &[], &now, &format!("base of {}", plan.why()))?;
-        let work = git.commit(&plan.theirs, &[&base], &now, &plan.why())?;
+        let base = git.commit(&plan.start, &[], &now, &format!("base of {}", plan.why))?;
+        let work = git.commit(&plan.theirs, &[&base], &now, &plan.why)?;
         let name = format!("banger-{}", work.short());
         let bookmark = format!("refs/heads/{name}");
         plan.repo.update(format!("create {bookmark} {work}\n"))?;
         let recorded = self.take_in(plan, &name, &base);
         if recorded.is_err() {
-            let restored = self.jj.run(self.jj.labelled(&plan.why(), ["op", "restore", &plan.operation]));
+            let restored = self.jj.run(self.jj.labelled(&plan.why, ["op", "restore", &plan.operation]));
             let _ = plan.repo.update(format!("delete {bookmark}\n"));
             return recorded.and(Ok(Landed::default())).map_err(|error| match restored {
                 Ok(()) => error.detail("everything is as it was before"),
@@ -282,7 +282,7 @@ impl Checkout {
 
     /// Makes what git has as a bookmark a part of the working copy, and forgets how it came.
     fn take_in(&self, plan: &Plan<'_>, name: &str, base: &Oid) -> Result<()> {
-        let run = |args: &[&str]| self.jj.run(self.jj.labelled(&plan.why(), args.iter().copied()));
+        let run = |args: &[&str]| self.jj.run(self.jj.labelled(&plan.why, args.iter().copied()));
         run(&["git", "import"])?;
         if plan.how.new_change {
             run(&["rebase", "-r", name, "-o", "@"])?;

@@ -12,8 +12,8 @@ use crate::snapshot::{Change, Oid};
 pub struct Asked<'a> {
     /// What the guest's new work changes, without renames.
     pub delta: &'a [Change],
-    /// The tree that these changes start from.
-    pub start: &'a Oid,
+    /// A tree of what both sides have: what the host has beside it is its own.
+    pub common: &'a Oid,
     /// What earlier landings wrote.
     pub written: &'a BTreeMap<Vec<u8>, Record>,
     /// Tells which paths are in the agreed tree: what the host does not track there is a file of both sides.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use super::stage::{Source, Step};
+use super::steps::{Source, Step};
 use crate::error::{Context, Result};
 use crate::host::Repo;
 use crate::host::entries::folders;

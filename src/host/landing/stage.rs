@@ -6,7 +6,8 @@ use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::look::{Form, Here, Record};
+use super::look::{Form, Record};
+use super::steps::{Source, Step};
 use super::swap::Lock;
 use super::{Obstacle, Why};
 use crate::error::{Context, Result};
@@ -16,43 +17,6 @@ use crate::host::folders::{Folders, Identity, owned};
 use crate::host::git::filters::raw_ids;
 use crate::host::scratch::Scratch;
 use crate::snapshot::Oid;
-
-/// One file that a landing writes, replaces or takes away.
-#[derive(Debug)]
-pub struct Step {
-    /// Its path.
-    pub path: Vec<u8>,
-    /// What is there now.
-    pub old: Option<Here>,
-    /// What is to be there.
-    pub new: Option<New>,
-    /// The place in which it is staged, and in which what it replaces is kept.
-    pub place: usize,
-}
-
-/// What is to be at a path.
-#[derive(Debug)]
-pub struct New {
-    /// Mode and content.
-    pub entry: Entry,
-    /// Where it comes from.
-    pub source: Source,
-    /// How its bytes follow from its content, where it replaces a file.
-    pub form: Form,
-    /// The file that is to be moved there; none before it is staged.
-    pub staged: Option<Identity>,
-}
-
-/// Where what is to be at a path comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// It is written as a checkout would write it.
-    Written,
-    /// It is a copy of the host's own file at the path of that step, with other permissions.
-    Copied(usize),
-    /// It is the host's own file at the path of that step.
-    Moved(usize),
-}
 
 /// Where files are staged, and where those that they replace are kept.
 #[derive(Debug)]

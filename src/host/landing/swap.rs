@@ -17,7 +17,8 @@ use std::time::{Duration, Instant};
 use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
 
-use super::stage::{Place, Source, Staged, Step, copy, new_name, old_name};
+use super::stage::{Place, Staged, copy, new_name, old_name};
+use super::steps::{Source, Step};
 use super::{Obstacle, Why};
 use crate::error::{Context, Error, Result};
 use crate::host::Repo;

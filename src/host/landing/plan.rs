@@ -1,0 +1,277 @@
+//! A landing up to the point where nothing but moving files is left: all that can be refused is refused here.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::ffi::OsString;
+
+use super::agreed::Ledger;
+use super::both::{Fallback, unite};
+use super::look::{Asked, Known, Record};
+use super::record::{self, Deed, Landing};
+use super::stage::{self, Staged};
+use super::steps::{Step, changes, steps};
+use super::swap::{self, Lock, SetAside};
+use super::{Blocked, Conflict, Driver, How, Left, Obstacle, Why, obstacles};
+use crate::error::Result;
+use crate::host::entries::{Entries, Entry};
+use crate::host::scratch::Scratch;
+use crate::host::{Records, Repo};
+use crate::snapshot::{Change, Oid, Snapshot};
+use crate::trust::refuse_reserved;
+
+/// A landing that can be done: its merge is clean, or conflicts are welcome, and nothing is in its way.
+pub struct Plan<'a> {
+    pub(in crate::host) repo: &'a Repo,
+    pub(in crate::host) records: Records,
+    pub(in crate::host) how: How,
+    /// What it is called in the log of the user's own tool.
+    pub(in crate::host) why: String,
+    /// The tree that the work starts from.
+    pub(in crate::host) start: Oid,
+    /// What lands, as a tree.
+    pub(in crate::host) theirs: Oid,
+    /// jj's operation that holds the host's files.
+    pub(in crate::host) operation: String,
+    /// The same as the steps.
+    pub(in crate::host) changes: Vec<Change>,
+    /// The landings that are recorded, be it of another working copy of the same name.
+    pub(super) recorded: Vec<Landing>,
+    /// What is in the way of any other landing.
+    pub(super) lock: Lock,
+    pub(super) scratch: Scratch,
+    /// Each file that is written, replaced or taken away.
+    pub(super) steps: Vec<Step>,
+    pub(super) staged: Option<Staged>,
+    /// The commit that records it; `None` where there is nothing to land.
+    pub(super) landing: Option<Oid>,
+    /// The files of the steps before and after, as trees.
+    pub(super) sides: [String; 2],
+    /// What is to be said of it.
+    pub told: Told,
+}
+
+/// What is to be said of a landing.
+#[derive(Clone, Debug, Default)]
+pub struct Told {
+    /// What changes in the working copy, exact renames as renames.
+    pub shown: Vec<Change>,
+    /// The files on which the sides disagree, and how.
+    pub conflicts: BTreeMap<Vec<u8>, Why>,
+    /// What does not land, and keeps nothing else from landing.
+    pub left: Vec<Left>,
+    /// Paths that were not asked for, and land as the other end of a rename.
+    pub also: Vec<Vec<u8>>,
+    /// New files that the host ignores.
+    pub ignored: Vec<Vec<u8>>,
+    /// Merge drivers that were not run.
+    pub drivers: Vec<Driver>,
+    /// What had to be set aside as a landing that was cut off was taken back first; `None` where there was none.
+    pub recovered: Option<Vec<SetAside>>,
+}
+
+/// What is to become of the host's files.
+pub struct Work<'a> {
+    /// The tree that it starts from.
+    pub start: &'a Oid,
+    /// The tree that it leads to.
+    pub theirs: &'a Oid,
+    /// The difference between the two, without renames.
+    pub delta: &'a [Change],
+    /// A tree of what both sides have: what the host has beside it is its own.
+    pub common: &'a Oid,
+    /// What earlier landings wrote.
+    pub written: &'a BTreeMap<Vec<u8>, Record>,
+    /// Tells which paths both sides have.
+    pub known: &'a Known<'a>,
+    /// Pointers of Git LFS whose content is here.
+    pub at_hand: &'a HashSet<Vec<u8>>,
+    /// What a conflict may start from in place of that tree.
+    pub fallback: Option<Fallback<'a>>,
+}
+
+/// What came of the work, for the record.
+struct Outcome {
+    /// The host's own files before, at the paths that are touched.
+    before: Entries,
+    /// And after.
+    after: Entries,
+    written: BTreeMap<Vec<u8>, Record>,
+    /// Paths at which the guest's version is nowhere on disk.
+    kept: Vec<Vec<u8>>,
+}
+
+/// Merges the guest's work into the host's files, in objects only, and looks for everything that would stop it. Of the
+/// host's files it looks at those that the work touches, and at no other.
+///
+/// # Errors
+/// Every path that cannot land, and why.
+pub fn plan<'a>(
+    repo: &'a Repo,
+    records: &Records,
+    snapshot: &Snapshot,
+    pathspecs: &[OsString],
+    how: How,
+) -> Result<Plan<'a>, Blocked> {
+    let mut plan = Plan::open(repo, &records.vm, how, format!("pull {}", records.vm))?;
+    let ledger = Ledger::load(repo, &plan.scratch, &plan.records, snapshot)?;
+    let pointers = |changes: &[Change]| repo.vcs.pointers(repo, &plan.scratch, changes, snapshot);
+    let chosen = ledger.choose(&plan.scratch, snapshot, pathspecs, pointers)?;
+    (plan.start, plan.theirs) = (ledger.start.clone(), chosen.theirs.clone());
+    (plan.told.left, plan.told.also) = (chosen.left, chosen.also);
+    if chosen.delta.is_empty() {
+        return Ok(plan);
+    }
+    refuse_reserved(chosen.delta.iter().map(|change| change.path.as_slice()))?;
+    let known = |paths: &[&[u8]]| ledger.knows(repo, paths);
+    let rests_on_commits = plan.records.prepare.as_ref() != Some(&snapshot.base);
+    let outcome = plan.draft(&Work {
+        start: &ledger.start,
+        theirs: &chosen.theirs,
+        delta: &chosen.delta,
+        common: &ledger.start,
+        written: &ledger.written,
+        known: &known,
+        at_hand: &chosen.at_hand,
+        fallback: Some(Fallback { ledger: &ledger, snapshot: &snapshot.tree, rests_on_commits }),
+    })?;
+    let kept: Vec<&[u8]> = outcome.kept.iter().map(Vec::as_slice).collect();
+    let is = ledger.after(&plan.scratch, &chosen.theirs, &kept)?;
+    let prepared = plan.records.baseline.clone();
+    let deed = Deed {
+        vm: &records.vm,
+        base: &snapshot.base,
+        prepared: prepared.as_ref(),
+        baseline: &ledger.baseline,
+        was: &ledger.agreed,
+        is: &is,
+        before: outcome.before,
+        after: outcome.after,
+        written: &outcome.written,
+    };
+    plan.record(&deed)?;
+    Ok(plan)
+}
+
+impl<'a> Plan<'a> {
+    /// Begins a plan that does nothing: takes the lock, and takes back a landing that was cut off.
+    fn open(repo: &'a Repo, vm: &str, how: How, why: String) -> Result<Plan<'a>> {
+        let lock = Lock::take(repo, &why, how.patience)?;
+        let recovered = lock.recover(repo)?;
+        let scratch = Scratch::beside(repo)?;
+        // Another landing may have come in since they were read last.
+        let mut records = repo.records(vm)?;
+        let recorded = records.landings.clone();
+        if lock.is_first {
+            records.landings.clear();
+        }
+        let none = Oid::empty_tree(repo.object_format());
+        Ok(Plan {
+            repo,
+            records,
+            how,
+            why,
+            start: none.clone(),
+            theirs: none,
+            operation: String::new(),
+            changes: Vec::new(),
+            recorded,
+            lock,
+            scratch,
+            steps: Vec::new(),
+            staged: None,
+            landing: None,
+            sides: Default::default(),
+            told: Told { recovered, ..Told::default() },
+        })
+    }
+
+    /// Looks at the host's files, merges, and stages what is to be written.
+    fn draft(&mut self, work: &Work<'_>) -> Result<Outcome, Blocked> {
+        let repo = self.repo;
+        let asked = Asked {
+            delta: work.delta,
+            common: work.common,
+            written: work.written,
+            known: work.known,
+            attributes: repo.vcs.attributes_commit(repo)?,
+            why: &format!("before {}", self.why),
+        };
+        let mut ours = repo.vcs.look(repo, &self.scratch, &asked)?;
+        self.operation = std::mem::take(&mut ours.operation);
+        let united = unite(repo, &self.scratch, &self.records.vm, work, &ours)?;
+        self.told.drivers = united.drivers;
+        let mut obstacles: BTreeSet<Obstacle> = ours.obstacles.iter().cloned().collect();
+        if self.how.conflict == Conflict::Abort {
+            obstacles.extend(united.conflicts.iter().map(|(path, why)| Obstacle::new(path, *why)));
+        }
+        let blocked = |obstacles| {
+            let paths = work.delta.iter().map(|change| change.path.as_slice());
+            Err(Blocked::paths(work.start, paths, obstacles))
+        };
+        self.steps = steps(&ours, &united.files);
+        self.changes = changes(repo, &self.steps);
+        obstacles.extend(obstacles::find(repo, &self.changes, &self.steps)?);
+        if !obstacles.is_empty() {
+            return blocked(obstacles);
+        }
+        let missing = obstacles::missing_space(repo, &self.scratch, &self.changes)?;
+        if missing > 0 {
+            return Err(Blocked::NoRoom { missing });
+        }
+        let records_conflict = self.how.conflict == Conflict::Record && !united.conflicts.is_empty();
+        let mut written = BTreeMap::new();
+        if !self.steps.is_empty() && !records_conflict {
+            match stage::stage(repo, &self.scratch, &self.lock, &mut self.steps, work.at_hand)? {
+                Ok(staged) => {
+                    written.clone_from(&staged.written);
+                    self.staged = Some(staged);
+                }
+                Err(failed) => return blocked(failed.into_iter().collect()),
+            }
+        }
+        let new = self.steps.iter().filter(|step| step.old.is_none()).map(|step| step.path.as_slice());
+        self.told.ignored = repo.vcs.ignored(repo, &new.collect::<Vec<_>>())?;
+        // What conflicts without markers is here as it was, and no more agreed than before.
+        let is_kept = |why: &Why| self.how.conflict != Conflict::Record && !why.is_text();
+        let kept = united.conflicts.iter().filter(|(_, why)| is_kept(why)).map(|(path, _)| path.clone()).collect();
+        let side = |entry: fn(&Step) -> Option<Entry>| -> Entries {
+            self.steps.iter().filter_map(|step| Some((step.path.clone(), entry(step)?))).collect()
+        };
+        let outcome = Outcome {
+            before: side(|step| step.old.as_ref().map(|old| old.entry.clone())),
+            after: side(|step| step.new.as_ref().map(|new| new.entry.clone())),
+            written,
+            kept,
+        };
+        self.told.conflicts = united.conflicts;
+        Ok(outcome)
+    }
+
+    /// Makes the commit that records it, and with that what is shown.
+    fn record(&mut self, deed: &Deed<'_>) -> Result<()> {
+        let landing = record::make(&self.scratch, deed)?;
+        self.sides = [("before", &deed.before), ("after", &deed.after)].map(|(name, files)| match files.is_empty() {
+            true => Oid::empty_tree(self.repo.object_format()).to_string(),
+            false => format!("{landing}:{name}"),
+        });
+        self.told.shown = self.scratch.git().diff_trees(&self.sides)?;
+        self.landing = Some(landing);
+        Ok(())
+    }
+
+    /// Returns git's table of changed lines.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub fn stat(&self) -> Result<Vec<u8>> {
+        if self.landing.is_none() { Ok(Vec::new()) } else { self.scratch.git().stat(&self.sides) }
+    }
+}
+
+impl Drop for Plan<'_> {
+    fn drop(&mut self) {
+        // What was staged and did not land.
+        if !swap::is_under_way(self.repo) {
+            self.lock.clear();
+        }
+    }
+}
