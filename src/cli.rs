@@ -72,6 +72,8 @@ pub enum Command {
     Export(Export),
     Fetch(Fetch),
     Pull(Pull),
+    Undo(Undo),
+    Log(Log),
     Send(Send),
     #[command(subcommand)]
     Session(Session),
@@ -92,6 +94,8 @@ impl Command {
             Command::Export(args) => args.json,
             Command::Fetch(args) => args.json,
             Command::Pull(args) => args.json,
+            Command::Undo(args) => args.json,
+            Command::Log(args) => args.json,
             Command::Send(args) => args.json,
             Command::Session(args) => args.json(),
             Command::Rev(args) => args.json,
@@ -228,6 +232,38 @@ pub struct Pull {
     /// Only these files
     #[arg(last = true, value_name = "PATHSPEC")]
     pub pathspecs: Vec<OsString>,
+}
+
+/// Take the newest landing that stands back
+///
+/// A three-way merge, all or nothing: what you have edited since stays. Called again it takes back the one before; --redo
+/// goes forward again. Asks no guest.
+#[derive(Args, Debug)]
+pub struct Undo {
+    /// Only landings from this guest
+    pub vm: Option<String>,
+    /// Land again what was taken back last
+    #[arg(long)]
+    pub redo: bool,
+    /// Say what would change, and stop
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+    /// Describe the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// List what has landed in this working copy, the newest first
+#[derive(Args, Debug)]
+pub struct Log {
+    /// Only landings from this guest
+    pub vm: Option<String>,
+    /// Show what each changed
+    #[arg(short, long)]
+    pub patch: bool,
+    /// Describe them as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What to do where both sides changed the same.

@@ -4,6 +4,7 @@ use super::App;
 use crate::cli::Pull;
 use crate::error::{Error, Fault};
 use crate::host::Repo;
+use crate::host::landing::record::Landing;
 use crate::host::landing::{Blocked, Why};
 
 /// Returns the error that names every path which cannot land.
@@ -12,8 +13,7 @@ pub fn error(blocked: Blocked, app: &App, repo: &Repo, args: &Pull) -> Error {
     let (since, obstacles, blocked, others) = match blocked {
         Blocked::Failed(error) => return error,
         Blocked::NoRoom { missing } => {
-            return Error::failed(format!("the disk is full: {missing} bytes more are needed; nothing was changed"))
-                .with_vm(vm);
+            return no_room(missing).with_vm(vm);
         }
         Blocked::Paths { since, obstacles, blocked, others } => (since, obstacles, blocked, others),
     };
@@ -48,6 +48,28 @@ pub fn error(blocked: Blocked, app: &App, repo: &Repo, args: &Pull) -> Error {
     } else {
         error
     }
+}
+
+/// Returns the error that names every path at which a landing cannot be taken back, or landed again.
+pub fn turned(blocked: Blocked, landing: &Landing, is_redo: bool) -> Error {
+    let Landing { number, vm, .. } = landing;
+    match blocked {
+        Blocked::Failed(error) => error,
+        Blocked::NoRoom { missing } => no_room(missing).with_vm(vm),
+        Blocked::Paths { obstacles, .. } => {
+            let done = if is_redo { "landed again" } else { "taken back" };
+            Error::refused(format!("landing {number} from '{vm}' cannot be {done}; nothing was changed"))
+                .with_vm(vm)
+                .with_faults(obstacles.into_iter().map(|obstacle| {
+                    let (kind, why) = words(obstacle.why);
+                    Fault { path: obstacle.path, kind, why: why.replace("in the guest", "in the landing") }
+                }))
+        }
+    }
+}
+
+fn no_room(missing: u64) -> Error {
+    Error::failed(format!("the disk is full: {missing} bytes more are needed; nothing was changed"))
 }
 
 /// Returns the pathspecs that leave these paths out; `None` where they are too many, or no text.

@@ -7,6 +7,7 @@ mod completions;
 mod export;
 mod fetch;
 mod line;
+mod log;
 mod prepare;
 mod pull;
 mod refused;
@@ -16,6 +17,7 @@ mod send;
 mod session;
 mod setup;
 mod taking;
+mod undo;
 mod vm;
 mod voice;
 
@@ -149,6 +151,8 @@ fn dispatch(command: &Command, app: &App) -> Result<ExitCode> {
         Command::Session(args) => return session::run(args, app),
         Command::Fetch(args) => return fetch::run(args, app),
         Command::Pull(args) => return pull::run(args, app),
+        Command::Undo(args) => undo::run(args, app),
+        Command::Log(args) => log::run(args, app),
         Command::Vm(args) => return vm::run(args, app),
         Command::Prepare(args) => prepare::run(args, app),
         Command::Export(args) => export::run(args, app),

@@ -56,7 +56,8 @@ fn recover(app: &App, repo: &Repo, vm: &str, how: How) -> Result<()> {
     Ok(())
 }
 
-fn tell_recovered(app: &App, aside: Option<&[landing::SetAside]>) {
+/// Says that a landing was taken back that had been cut off.
+pub fn tell_recovered(app: &App, aside: Option<&[landing::SetAside]>) {
     let Some(aside) = aside else { return };
     app.ui().warn("an earlier landing was cut off half-way; it was taken back first");
     for aside in aside {

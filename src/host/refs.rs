@@ -21,8 +21,10 @@ pub struct Records {
     pub snapshot: Option<Oid>,
     /// The tree of the baseline.
     pub baseline_tree: Option<Oid>,
-    /// The landings in this working copy that are recorded.
+    /// The landings of its work in this working copy that are recorded.
     pub landings: Vec<Landing>,
+    /// The highest number of a landing in this working copy, of any guest's work.
+    pub highest: u64,
     /// The baseline's tree is not the head's: edits or untracked files were shipped beside it.
     pub shipped_edits: bool,
 }
@@ -33,9 +35,35 @@ impl Repo {
         format!("refs/banger/{}/{kind}", encode(vm))
     }
 
-    /// Returns the prefix of the refs about a guest that are this working copy's own.
+    /// Returns the prefix of the refs that are this working copy's own.
+    fn prefix(&self) -> Result<String> {
+        Ok(format!("refs/banger/{}/", encode(&self.vcs.name(self)?)))
+    }
+
+    /// Returns the prefix of those of them that are about one guest.
     pub(super) fn prefix_of(&self, vm: &str) -> Result<String> {
-        Ok(format!("refs/banger/{}/{}/", encode(&self.vcs.name(self)?), encode(vm)))
+        Ok(format!("{}{}/", self.prefix()?, encode(vm)))
+    }
+
+    /// Returns all landings in this working copy that are recorded, the newest first.
+    ///
+    /// # Errors
+    /// When git cannot be run.
+    pub fn landings(&self) -> Result<Vec<Landing>> {
+        let all = self.prefix()?;
+        let format = "--format=%(refname) %(objectname) %(committerdate:iso-strict)%0a%(contents)%00";
+        let list = self.git.call(["for-each-ref", format, &format!("{all}*/landings/*")]).stdout()?;
+        let mut landings = Vec::new();
+        for entry in list.split(|&byte| byte == 0) {
+            let text = String::from_utf8_lossy(entry.trim_ascii_start()).into_owned();
+            let (line, message) = text.split_once('\n').unwrap_or((&text, ""));
+            let mut words = line.split(' ');
+            let mut word = || words.next().unwrap_or_default();
+            let (name, commit, time) = (word(), word(), word());
+            landings.extend(name.strip_prefix(&all).and_then(|name| Landing::parse(name, commit, time, message)));
+        }
+        landings.sort_by_key(|landing| std::cmp::Reverse(landing.number));
+        Ok(landings)
     }
 
     /// Returns what is recorded about a guest.
@@ -43,10 +71,11 @@ impl Repo {
     /// # Errors
     /// When a record is damaged, or git cannot be run.
     pub fn records(&self, vm: &str) -> Result<Records> {
-        let (shared, own) = (Repo::vm_ref(vm, ""), self.prefix_of(vm)?);
+        let shared = Repo::vm_ref(vm, "");
         // NAME SP OBJECT SP TREE LF MESSAGE NUL; a user's message need not be UTF-8.
-        let format = "--format=%(refname) %(objectname) %(tree)%0a%(contents)%00";
-        let list = self.git.call(["for-each-ref", format, &shared, &own]).stdout()?;
+        let format = "--format=%(refname) %(objectname) %(tree) %(committerdate:iso-strict)%0a%(contents)%00";
+        let all = self.prefix()?;
+        let list = self.git.call(["for-each-ref", format, &shared, &format!("{all}*/landings/*")]).stdout()?;
         let mut records = Records { vm: vm.to_owned(), ..Records::default() };
         let mut prepared_tree = None;
         for entry in list.split(|&byte| byte == 0) {
@@ -55,8 +84,11 @@ impl Repo {
             let mut words = line.split(' ');
             let (Some(name), Some(id)) = (words.next(), words.next()) else { continue };
             let tree = words.next().map(str::to_owned);
-            if let Some(name) = name.strip_prefix(&own) {
-                records.landings.extend(Landing::parse(name, id, message));
+            if let Some(name) = name.strip_prefix(&all) {
+                let time = words.next().unwrap_or_default();
+                let landing = Landing::parse(name, id, time, message);
+                records.highest = records.highest.max(landing.as_ref().map_or(0, |landing| landing.number));
+                records.landings.extend(landing.filter(|landing| landing.vm == vm));
                 continue;
             }
             match name.strip_prefix(&shared) {
@@ -104,7 +136,7 @@ impl Repo {
     pub fn forget(&self, vm: &str) -> Result<bool> {
         self.see_sessions(vm, BTreeSet::clear)?;
         let name = encode(vm);
-        let folders = [format!("refs/banger/{name}/"), format!("refs/banger/*/{name}/landings/")];
+        let folders = [format!("refs/banger/{name}/"), format!("refs/banger/*/{name}/landings/*")];
         let refs = self.git.line(["for-each-ref", "--format=delete %(refname)", &folders[0], &folders[1]])?;
         if refs.is_empty() {
             return Ok(false);
@@ -138,7 +170,7 @@ pub(super) fn encode(vm: &str) -> String {
 }
 
 /// Reads back what [`encode`] wrote.
-fn decode(name: &str) -> String {
+pub(super) fn decode(name: &str) -> String {
     let mut bytes = Vec::new();
     let mut rest = name.as_bytes();
     while let [first, after @ ..] = rest {

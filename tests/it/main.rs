@@ -35,5 +35,7 @@ mod session;
 mod sessions;
 mod settings;
 mod ssh;
+
 mod support;
+mod undo;
 mod vm;

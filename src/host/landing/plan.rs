@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use super::agreed::Ledger;
 use super::both::{Fallback, unite};
 use super::look::{Asked, Known, Record};
-use super::record::{self, Deed, Landing};
+use super::record::{self, Deed, Landing, LandingKind};
 use super::stage::{self, Staged};
 use super::steps::{Step, changes, steps};
 use super::swap::{self, Lock, SetAside};
@@ -143,6 +143,72 @@ pub fn plan<'a>(
         baseline: &ledger.baseline,
         was: &ledger.agreed,
         is: &is,
+        kind: LandingKind::Work,
+        before: outcome.before,
+        after: outcome.after,
+        written: &outcome.written,
+    };
+    plan.record(&deed)?;
+    Ok(plan)
+}
+
+/// Plans to take a landing back, or to land it again: its difference, the other way round or not, is merged into the host's
+/// files as they are now, so that later edits stay.
+///
+/// # Errors
+/// Every path at which that cannot be done, and why.
+pub fn turn<'a>(repo: &'a Repo, landing: &Landing, how: How, kind: LandingKind) -> Result<Plan<'a>, Blocked> {
+    let (verb, is_undo) = match kind {
+        LandingKind::Undo(_) => ("undo", true),
+        _ => ("undo --redo", false),
+    };
+    let mut plan = Plan::open(repo, &landing.vm, how, format!("{verb} {}", landing.vm))?;
+    let state = record::standing(repo, &plan.records)?;
+    let git = plan.scratch.git();
+    let tree = |name| {
+        let tree = git.maybe_oid(["rev-parse", "-q", "--verify", &format!("{}:{name}", landing.commit)])?;
+        Ok::<_, crate::error::Error>(tree.unwrap_or_else(|| Oid::empty_tree(repo.object_format())))
+    };
+    let (before, after) = (tree("before")?, tree("after")?);
+    let (start, theirs, common) =
+        if is_undo { (after, before, &landing.agreed) } else { (before, after, &landing.was) };
+    let delta = git.diff(&start, &theirs, false, &[])?;
+    let written = record::written(repo, &plan.records.landings)?;
+    // All of them were the host's own.
+    let known = |paths: &[&[u8]]| Ok(paths.iter().map(|path| path.to_vec()).collect());
+    let (baseline, was) = match state.first() {
+        Some(newest) => (newest.baseline.clone(), newest.agreed.clone()),
+        None => {
+            let baseline = plan.records.baseline_tree.clone().unwrap_or_else(|| landing.baseline.clone());
+            (baseline.clone(), baseline)
+        }
+    };
+    // After another prepare what is agreed does not rest on it any more.
+    let is = match landing.is_since(&plan.records) {
+        true if is_undo => landing.was.clone(),
+        true => landing.agreed.clone(),
+        false => was.clone(),
+    };
+    (plan.start, plan.theirs) = (start.clone(), theirs.clone());
+    let outcome = plan.draft(&Work {
+        start: &start,
+        theirs: &theirs,
+        delta: &delta,
+        common,
+        written: &written,
+        known: &known,
+        at_hand: &HashSet::new(),
+        fallback: None,
+    })?;
+    let prepared = plan.records.baseline.clone();
+    let deed = Deed {
+        vm: &landing.vm,
+        base: &landing.base,
+        prepared: prepared.as_ref(),
+        baseline: &baseline,
+        was: &was,
+        is: &is,
+        kind,
         before: outcome.before,
         after: outcome.after,
         written: &outcome.written,

@@ -12,6 +12,7 @@ use super::merge::{commit, modify};
 use crate::error::{Error, Result};
 use crate::host::entries::{Entries, GITLINK};
 use crate::host::git::{self, parse_oid};
+use crate::host::refs::decode;
 use crate::host::scratch::Scratch;
 use crate::host::{Records, Repo};
 use crate::snapshot::Oid;
@@ -19,18 +20,73 @@ use crate::snapshot::Oid;
 /// A landing that is recorded.
 #[derive(Clone, Debug)]
 pub struct Landing {
-    /// Its number, from 1 on.
+    /// Its number, from 1 on: each in a working copy has its own.
     pub number: u64,
+    /// The guest that it came from.
+    pub vm: String,
     /// Its commit.
     pub commit: Oid,
+    /// When it landed, as ISO 8601 has it.
+    pub time: String,
+    /// The base that the work was relative to.
+    pub base: Oid,
     /// The guest's files when the repository was shipped.
     pub baseline: Oid,
+    /// What was agreed before.
+    pub was: Oid,
     /// What was agreed once it had landed.
     pub agreed: Oid,
+    /// What it is.
+    pub kind: LandingKind,
     /// The commit of the last prepare before it, if there was one.
     prepared: Option<Oid>,
     /// jj's commit that holds it.
     mark: Option<Oid>,
+}
+
+/// What a landing is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LandingKind {
+    /// Work of a guest's.
+    Work,
+    /// The one of that number, taken back.
+    Undo(u64),
+    /// The one of that number, landed again after it was taken back.
+    Redo(u64),
+}
+
+impl Landing {
+    /// Reads what `git for-each-ref` says of a ref: its name below the working copy's own, commit, time and message;
+    /// `None` where it is no landing of ours.
+    pub fn parse(name: &str, commit: &str, time: &str, message: &str) -> Option<Landing> {
+        let word = |key: &str| message.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(": "));
+        let id = |key| word(key).and_then(|id| id.parse().ok());
+        let number = |key| word(key).and_then(|number| number.parse().ok());
+        let (vm, name) = name.split_once('/')?;
+        let kind = match (number(UNDOES), number(REDOES)) {
+            (Some(number), _) => LandingKind::Undo(number),
+            (None, Some(number)) => LandingKind::Redo(number),
+            (None, None) => LandingKind::Work,
+        };
+        Some(Landing {
+            number: name.strip_prefix("landings/")?.parse().ok()?,
+            vm: decode(vm),
+            commit: commit.parse().ok()?,
+            time: time.to_owned(),
+            base: id("base")?,
+            baseline: id("baseline")?,
+            was: id("was")?,
+            agreed: id("agreed")?,
+            kind,
+            prepared: id("prepared"),
+            mark: id(MARK),
+        })
+    }
+
+    /// Tells whether it came after the same prepare as the records.
+    pub fn is_since(&self, records: &Records) -> bool {
+        self.prepared == records.baseline
+    }
 }
 
 /// What a landing changes, for its record.
@@ -47,6 +103,8 @@ pub struct Deed<'a> {
     pub was: &'a Oid,
     /// What is agreed after.
     pub is: &'a Oid,
+    /// What it is.
+    pub kind: LandingKind,
     /// The host's own files before, at the paths that it touches.
     pub before: Entries,
     /// And after.
@@ -55,21 +113,38 @@ pub struct Deed<'a> {
     pub written: &'a BTreeMap<Vec<u8>, Record>,
 }
 
-impl Landing {
-    /// Reads what `git for-each-ref` says of a ref below `landings/`; `None` where it is no landing of ours.
-    pub fn parse(name: &str, commit: &str, message: &str) -> Option<Landing> {
-        let word = |key: &str| message.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(": "));
-        let id = |key| word(key).and_then(|id| id.parse().ok());
-        Some(Landing {
-            number: name.strip_prefix("landings/")?.parse().ok()?,
-            commit: commit.parse().ok()?,
-            baseline: id("baseline")?,
-            agreed: id("agreed")?,
-            prepared: id("prepared"),
-            mark: id(MARK),
-        })
+/// Returns which landings of guests' work stand, and which could land again, of those that are recorded in a working copy:
+/// numbers, the newest last.
+pub fn standing_and_undone(landings: &[Landing]) -> (Vec<u64>, Vec<u64>) {
+    let mut landings: Vec<&Landing> = landings.iter().collect();
+    landings.sort_by_key(|landing| landing.number);
+    let (mut standing, mut undone) = (Vec::new(), Vec::new());
+    for landing in landings {
+        match landing.kind {
+            LandingKind::Work => {
+                standing.push(landing.number);
+                // What came before has been decided otherwise.
+                undone.clear();
+            }
+            LandingKind::Undo(number) => {
+                standing.retain(|standing| *standing != number);
+                undone.push(number);
+            }
+            LandingKind::Redo(number) => {
+                undone.retain(|undone| *undone != number);
+                standing.push(number);
+            }
+        }
     }
+    standing.sort_unstable();
+    // The one that was taken back last is the first to go forward.
+    undone.sort_unstable_by(|one, other| other.cmp(one));
+    (standing, undone)
 }
+
+/// What stands before the number of a landing that is taken back, and of one that lands again.
+const UNDOES: &str = "undoes";
+const REDOES: &str = "redoes";
 
 /// What jj's commit is called in the message.
 const MARK: &str = "jj";
@@ -79,8 +154,7 @@ const MARK: &str = "jj";
 /// # Errors
 /// When jj cannot tell.
 pub fn standing(repo: &Repo, records: &Records) -> Result<Vec<Landing>> {
-    let mut landings: Vec<_> =
-        records.landings.iter().filter(|landing| landing.prepared == records.baseline).cloned().collect();
+    let mut landings: Vec<_> = records.landings.iter().filter(|landing| landing.is_since(records)).cloned().collect();
     landings.sort_by_key(|landing| std::cmp::Reverse(landing.number));
     if let Some(extras) = repo.vcs.extras()
         && !landings.is_empty()
@@ -162,9 +236,14 @@ pub fn make(scratch: &Scratch, deed: &Deed<'_>) -> Result<Oid> {
     let text: Vec<u8> = written.into_iter().flat_map(|(path, record)| line(path, record)).collect();
     let Deed { vm, base, baseline, was, is, .. } = deed;
     let prepared = deed.prepared.map_or("-", Oid::as_str);
+    let kind = match deed.kind {
+        LandingKind::Work => String::new(),
+        LandingKind::Undo(number) => format!("{UNDOES}: {number}\n"),
+        LandingKind::Redo(number) => format!("{REDOES}: {number}\n"),
+    };
     let message = format!(
         "git-banger: landing from '{vm}'\n\nbase: {base}\nprepared: {prepared}\nbaseline: {baseline}\nwas: {was}\nagreed: \
-         {is}\n"
+         {is}\n{kind}"
     );
     let mut stream = format!("blob\nmark :2\ndata {}\n", text.len()).into_bytes();
     stream.extend(text);
@@ -191,13 +270,14 @@ pub fn commands(
     landing: &Oid,
     keep: u64,
 ) -> Result<(String, String)> {
-    let number = 1 + recorded.iter().map(|landing| landing.number).max().unwrap_or_default();
+    let number = 1 + records.highest;
     let prefix = repo.prefix_of(&records.vm)?;
     let name = format!("{prefix}landings/{number}");
     let mut commands = format!("create {name} {landing}\n");
-    let counts = |old: &Landing| {
-        old.number + keep > number && records.landings.iter().any(|landing| landing.number == old.number)
-    };
+    let mut kept: Vec<u64> = records.landings.iter().map(|landing| landing.number).collect();
+    kept.sort_unstable_by(|one, other| other.cmp(one));
+    kept.truncate(usize::try_from(keep).unwrap_or(usize::MAX).saturating_sub(1));
+    let counts = |old: &Landing| kept.contains(&old.number);
     for old in recorded.iter().filter(|old| !counts(old)) {
         commands.push_str(&format!("delete {prefix}landings/{} {}\n", old.number, old.commit));
     }
@@ -241,16 +321,51 @@ mod tests {
     #[test]
     fn a_landing_is_read_from_its_ref() {
         let id = |digit: &str| digit.repeat(40).parse::<Oid>().unwrap();
-        let (commit, tree, prepared) = (id("1"), id("2"), id("3"));
+        let (commit, tree, prepared, base) = (id("1"), id("2"), id("3"), id("4"));
         let message = format!(
-            "git-banger: landing from 'dev'\n\nbase: x\nprepared: {prepared}\nbaseline: {tree}\nagreed: {tree}\n"
+            "git-banger: landing from 'dev'\n\nbase: {base}\nprepared: {prepared}\nbaseline: {tree}\nwas: {tree}\n\
+             agreed: {tree}\nundoes: 7\n"
         );
-        let landing = Landing::parse("landings/12", commit.as_str(), &message).unwrap();
+        let landing = Landing::parse("me%3A2/landings/12", commit.as_str(), "2026", &message).unwrap();
+        assert_eq!((landing.vm.as_str(), landing.kind, &landing.base), ("me:2", LandingKind::Undo(7), &base));
         assert_eq!((landing.number, &landing.prepared, &landing.mark), (12, &Some(prepared), &None));
         assert_eq!((&landing.commit, &landing.baseline, &landing.agreed), (&commit, &tree, &tree));
-        for name in ["prepare", "landings/x", "landings/"] {
-            assert!(Landing::parse(name, commit.as_str(), &message).is_none(), "{name}");
+        for name in ["dev/prepare", "dev/landings/x", "dev/landings/", "landings/1"] {
+            assert!(Landing::parse(name, commit.as_str(), "2026", &message).is_none(), "{name}");
         }
-        assert!(Landing::parse("landings/1", commit.as_str(), "by somebody else\n").is_none());
+        assert!(Landing::parse("dev/landings/1", commit.as_str(), "2026", "by somebody else\n").is_none());
+    }
+
+    #[test]
+    fn landings_are_taken_back_and_landed_again_one_by_one() {
+        let id = "1".repeat(40).parse::<Oid>().unwrap();
+        let landing = |number, kind| Landing {
+            number,
+            vm: "dev".to_owned(),
+            commit: id.clone(),
+            time: String::new(),
+            base: id.clone(),
+            baseline: id.clone(),
+            was: id.clone(),
+            agreed: id.clone(),
+            kind,
+            prepared: None,
+            mark: None,
+        };
+        use LandingKind::{Redo, Undo, Work};
+        let cases: [(&[LandingKind], &[u64], &[u64]); 6] = [
+            (&[], &[], &[]),
+            (&[Work, Work], &[1, 2], &[]),
+            (&[Work, Work, Undo(2)], &[1], &[2]),
+            (&[Work, Work, Undo(2), Undo(1)], &[], &[2, 1]),
+            (&[Work, Work, Undo(2), Undo(1), Redo(1)], &[1], &[2]),
+            (&[Work, Work, Undo(2), Work], &[1, 4], &[]),
+        ];
+        for (kinds, standing, undone) in cases {
+            let mut landings: Vec<_> = (1..).zip(kinds).map(|(number, kind)| landing(number, *kind)).collect();
+            landings.reverse();
+            let expected = (standing.to_vec(), undone.to_vec());
+            assert_eq!(standing_and_undone(&landings), expected, "{kinds:?}");
+        }
     }
 }

@@ -124,6 +124,16 @@ impl Fingerprint {
         self
     }
 
+    /// Leaves the times out.
+    pub fn without_times(mut self) -> Fingerprint {
+        for line in self.0.values_mut() {
+            let mut words = line.splitn(3, ' ');
+            let (mode, content) = (words.next().unwrap_or_default(), words.nth(1).unwrap_or_default());
+            *line = format!("{mode} {content}");
+        }
+        self
+    }
+
     /// Leaves these files and folders out, with all that is below them.
     pub fn without(mut self, paths: &[PathBuf]) -> Fingerprint {
         self.0.retain(|path, _| !paths.iter().any(|left_out| path.starts_with(left_out)));
