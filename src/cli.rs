@@ -220,6 +220,9 @@ pub struct Pull {
     /// Land in a new change; in a jj workspace
     #[arg(long)]
     pub new_change: bool,
+    /// Land again, too, what landed before and is no more here
+    #[arg(long)]
+    pub again: bool,
     /// Say what would change, and stop
     #[arg(short = 'n', long)]
     pub dry_run: bool,

@@ -10,12 +10,14 @@ use crate::host::landing::{Blocked, Why};
 /// Returns the error that names every path which cannot land.
 pub fn error(blocked: Blocked, app: &App, repo: &Repo, args: &Pull) -> Error {
     let vm = &args.vm;
-    let (since, obstacles, blocked, others) = match blocked {
+    let (since, obstacles, blocked, others, thrown_away) = match blocked {
         Blocked::Failed(error) => return error,
         Blocked::NoRoom { missing } => {
             return no_room(missing).with_vm(vm);
         }
-        Blocked::Paths { since, obstacles, blocked, others } => (since, obstacles, blocked, others),
+        Blocked::Paths { since, obstacles, blocked, others, thrown_away } => {
+            (since, obstacles, blocked, others, thrown_away)
+        }
     };
     let merges = obstacles.iter().all(|obstacle| obstacle.why.is_conflict());
     let rests = obstacles.iter().any(|obstacle| obstacle.why == Why::RestsOnCommits);
@@ -33,6 +35,13 @@ pub fn error(blocked: Blocked, app: &App, repo: &Repo, args: &Pull) -> Error {
     let error = match rest {
         Some(pathspecs) => error.run(app.line().for_real().with_pathspecs(&pathspecs), "lands the rest"),
         None => error,
+    };
+    let error = match thrown_away {
+        true => error.run(
+            app.line().for_real().with("--again", None),
+            "first lands again what has landed before and is no more here",
+        ),
+        false => error,
     };
     if rests {
         let line = app.line().for_real().with("--base-commit", Some("HEAD@prepare"));

@@ -26,6 +26,7 @@ pub fn run(args: &Pull, app: &App) -> Result<ExitCode> {
     let how = How {
         conflict: args.conflict.into(),
         new_change: args.new_change,
+        again: args.again,
         patience: app.settings.lock_timeout()?,
         keep: app.settings.keep_landings()?,
     };
@@ -83,6 +84,7 @@ struct Pulled<'a> {
     landed: bool,
     files: Vec<report::JsonChange>,
     conflicts: Vec<JsonConflict>,
+    thrown_away: usize,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     left: Vec<JsonLeft>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -151,6 +153,7 @@ impl<'a> Told<'a> {
                 landed: !self.args.dry_run,
                 files: report::json_changes(&self.plan.shown),
                 conflicts: self.plan.conflicts.iter().map(JsonConflict::of).collect(),
+                thrown_away: self.plan.thrown_away,
                 left: self.plan.left.iter().map(JsonLeft::of).collect(),
                 ignored_here: self.plan.ignored.iter().map(|path| report::JsonPath::new(path)).collect(),
                 unheld: landed.unheld.iter().map(|path| report::JsonPath::new(path)).collect(),
@@ -176,7 +179,13 @@ impl<'a> Told<'a> {
         let (ui, since) = (app.ui(), &self.since);
         let files = count(self.plan.shown.len() as u64, "changed file");
         ui.status(&match (self.plan.shown.len(), self.args.dry_run) {
-            (0, _) if self.plan.conflicts.is_empty() => format!("nothing new {since}"),
+            (0, _) if self.plan.conflicts.is_empty() => match self.plan.thrown_away {
+                0 => format!("nothing new {since}"),
+                files => {
+                    let files = count(files as u64, "file");
+                    format!("nothing new {since}, but landed work in {files} is no more here")
+                }
+            },
             (_, true) => format!("would land {files} {since}; nothing was changed"),
             (_, false) => format!("landed {files} {since}"),
         });
@@ -184,6 +193,9 @@ impl<'a> Told<'a> {
             for (path, why) in &self.plan.conflicts {
                 ui.warn(&format!("{} {}: a conflict to settle", text::path(path), blocked::words(*why).1));
             }
+        }
+        if self.plan.thrown_away > 0 {
+            app.hint(app.line().with("--again", None), "lands it again");
         }
         self.remark(app);
     }
@@ -201,6 +213,9 @@ impl<'a> Told<'a> {
                     ui.warn(&format!("{path} does not land: it is a submodule, and its pointer alone is worth nothing"))
                 }
             }
+        }
+        for path in &self.plan.edited {
+            ui.warn(&format!("{} stays as it is: it was edited here since it landed", text::path(path)));
         }
         for path in &self.plan.also {
             ui.status(&format!("{} lands too: it is the other end of a rename", text::path(path)));

@@ -25,6 +25,7 @@ pub fn run(args: &Undo, app: &App) -> Result<()> {
     let how = How {
         conflict: Conflict::Abort,
         new_change: false,
+        again: false,
         patience: app.settings.lock_timeout()?,
         keep: app.settings.keep_landings()?,
     };

@@ -201,3 +201,58 @@ fn in_jj_a_landing_is_an_operation_that_jj_takes_back() {
     assert!(world.banger(&["log"]).stdout.contains("\tdev\tsince <id>\t1 file"));
     assert_eq!(world.read("a"), "theirs\n");
 }
+
+#[test]
+fn landed_work_that_was_thrown_away_is_told_and_lands_again() {
+    let guest = TestGuest::russh();
+    let host = prepared(&guest);
+    guest.write("a", edited("a", 1));
+    guest.write("b", edited("b", 1));
+    guest.write("folder/c", edited("c", 1));
+    guest.write("new", "new\n");
+    guest.write("kept", "kept\n");
+    fs::remove_file(guest.file("run")).unwrap();
+    let files = "M\ta\nM\tb\nM\tfolder/c\nA\tkept\nA\tnew\nD\trun\n";
+    pulls(&host, files);
+    assert!(host.run(&SINCE).stderr.starts_with("nothing new from 'dev' since HEAD@prepare (<id>)\n"));
+    // All that git tracks is as it was; one of the new files has another name; one file is edited, too.
+    host.git(&["checkout", "-q", "."]);
+    host.write("b", edited("b", 10));
+    host.write("folder/c", lines("c").replace("c 1\n", "c 1 of the host\n"));
+    fs::rename(host.file("kept"), host.file("renamed")).unwrap();
+    fs::remove_file(host.file("new")).unwrap();
+    let run = host.run(&SINCE);
+    let told = "nothing new from 'dev' since HEAD@prepare (<id>), but landed work in 3 files is no more here\n\
+                hint: git banger pull dev --base-commit HEAD@prepare --again\n  lands it again\n";
+    assert_eq!(run, ran(0, "", told));
+    let run = host.run(&[&SINCE[..], &["--again"]].concat());
+    assert_eq!((run.code, run.stdout.as_str()), (Some(0), "M\ta\nM\tb\nA\tnew\nD\trun\n"), "{}", run.stderr);
+    assert!(run.stderr.contains("warning: 'folder/c' stays as it is: it was edited here since it landed\n"), "{run:?}");
+    assert_eq!((host.read("a"), host.read("new")), (edited("a", 1), "new\n".to_owned()));
+    assert_eq!(host.read("b"), edited("b", 1).replace("b 10\n", "b 10 edited\n"));
+    assert_eq!(host.read("folder/c"), lines("c").replace("c 1\n", "c 1 of the host\n"));
+    assert!(!host.file("run").exists() && !host.file("kept").exists() && host.file("renamed").exists());
+    assert_eq!(host.run(&SINCE).stdout, "");
+}
+
+#[test]
+fn a_conflict_over_what_was_thrown_away_names_the_way_and_that_lands_both() {
+    let guest = TestGuest::russh();
+    let host = prepared(&guest);
+    guest.write("a", edited("a", 1));
+    guest.write("b", edited("b", 1));
+    pulls(&host, "M\ta\nM\tb\n");
+    host.git(&["checkout", "-q", "."]);
+    guest.write("a", edited("a", 1).replace("a 1 edited\n", "a 1 edited twice\n"));
+    let (run, hints) = host.follow(&SINCE, || ());
+    assert_eq!(run.code, Some(1), "{run:?}");
+    assert!(
+        run.stderr.contains("--again\n  first lands again what has landed before and is no more here\n"),
+        "{run:?}"
+    );
+    assert!(hints.iter().any(|hint| hint.code == Some(0) && hint.stdout == "M\ta\nM\tb\n"), "{hints:?}");
+    assert_eq!((host.read("a").lines().next(), host.read("b")), (Some("a 1 edited twice"), edited("b", 1)));
+    // With pathspecs only what they choose is looked for.
+    host.git(&["checkout", "-q", "."]);
+    assert_eq!(host.run(&[&SINCE[..], &["--again", "--", "b"]].concat()).stdout, "M\tb\n");
+}

@@ -446,8 +446,11 @@ impl Looker<'_> {
         };
         let delta = self.asked.delta;
         let comes = delta.iter().any(|change| change.old_mode == 0);
-        let missing: Vec<&Change> =
-            delta.iter().filter(is_missing).filter(|change| change.new_mode != 0 || comes).collect();
+        let missing: Vec<&Change> = delta
+            .iter()
+            .filter(is_missing)
+            .filter(|change| change.new_mode != 0 || comes || self.asked.follow)
+            .collect();
         if missing.is_empty() {
             return Ok(());
         }

@@ -73,7 +73,7 @@ impl Ledger {
         if records.prepare.as_ref() != Some(&snapshot.base) {
             ledger.start = ledger.start_from(repo, scratch, records, snapshot)?;
         }
-        if ledger.start != snapshot.tree {
+        if ledger.start != snapshot.tree || ledger.agreed != ledger.baseline {
             ledger.written = record::written(repo, &landings)?;
         }
         Ok(ledger)

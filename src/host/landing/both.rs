@@ -24,6 +24,24 @@ pub struct Fallback<'a> {
     pub rests_on_commits: bool,
 }
 
+impl Fallback<'_> {
+    /// Tells whether the host has what was shipped at one of these paths, where something else has landed.
+    ///
+    /// # Errors
+    /// When git cannot tell.
+    pub fn is_thrown_away(&self, scratch: &Scratch, ours: &Ours, paths: &[&[u8]]) -> Result<bool> {
+        if paths.is_empty() || self.ledger.agreed == self.ledger.baseline {
+            return Ok(false);
+        }
+        let of = |tree: &Oid| entries::of_tree(scratch.git(), tree.as_str(), paths);
+        let (shipped, agreed) = (of(&self.ledger.baseline)?, of(&self.ledger.agreed)?);
+        Ok(paths.iter().any(|path| {
+            let here = ours.files.get(*path).map(|here| &here.entry);
+            here == shipped.get(*path) && agreed.get(*path) != shipped.get(*path)
+        }))
+    }
+}
+
 /// Both sides' changes in one.
 pub struct United {
     /// What is to be at each path that either side has something at.

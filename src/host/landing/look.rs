@@ -18,6 +18,8 @@ pub struct Asked<'a> {
     pub written: &'a BTreeMap<Vec<u8>, Record>,
     /// Tells which paths are in the agreed tree: what the host does not track there is a file of both sides.
     pub known: &'a Known<'a>,
+    /// A file that is gone is looked for elsewhere, even if it goes.
+    pub follow: bool,
     /// The commit whose attributes hold; none in jj.
     pub attributes: Option<Oid>,
     /// What is said of it in the log of the user's own tool.
@@ -28,7 +30,7 @@ pub struct Asked<'a> {
 pub type Known<'a> = dyn Fn(&[&[u8]]) -> Result<HashSet<Vec<u8>>> + 'a;
 
 /// What stands at a few paths of the host's.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Ours {
     /// The files there that are the host's own.
     pub files: BTreeMap<Vec<u8>, Here>,
@@ -41,6 +43,21 @@ pub struct Ours {
     pub foreign: HashSet<Vec<u8>>,
     /// jj's operation that holds them; empty in git, which has no such thing.
     pub operation: String,
+}
+
+impl Ours {
+    /// Returns the same, with other content at some paths.
+    pub fn with(&self, files: &BTreeMap<Vec<u8>, Option<Entry>>) -> Ours {
+        let mut ours = self.clone();
+        for (path, entry) in files {
+            match (entry, ours.files.get_mut(path)) {
+                (Some(entry), Some(here)) => here.entry = entry.clone(),
+                (Some(entry), None) => drop(ours.files.insert(path.clone(), Here::absent(entry.clone()))),
+                (None, _) => drop(ours.files.remove(path)),
+            }
+        }
+        ours
+    }
 }
 
 /// A file of the host's.

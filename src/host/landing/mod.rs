@@ -4,6 +4,7 @@
 //! one of three states; `steps` are what is to be done, and `obstacles` what is in the way; `stage` writes what is to come
 //! to where nobody looks: that is the `plan`. `swap` puts it in place; `record` remembers it.
 
+mod again;
 mod agreed;
 mod both;
 pub mod log;
@@ -49,6 +50,8 @@ pub struct How {
     pub conflict: Conflict,
     /// Land in a new change of jj's.
     pub new_change: bool,
+    /// Land what landed before and has since been thrown away, too.
+    pub again: bool,
     /// How long to wait for another landing.
     pub patience: Duration,
     /// How many landings stay recorded.
@@ -68,6 +71,8 @@ pub enum Blocked {
         blocked: Vec<Vec<u8>>,
         /// How many other paths it changes, which could land.
         others: usize,
+        /// Some conflict rests on work that landed here, and has been thrown away since.
+        thrown_away: bool,
     },
     /// The disk lacks so many bytes.
     NoRoom {
@@ -94,6 +99,7 @@ impl Blocked {
             since: since.clone(),
             blocked: blocked.into_iter().map(<[u8]>::to_vec).collect(),
             others: others.len(),
+            thrown_away: false,
             obstacles: obstacles.into_iter().collect(),
         }
     }

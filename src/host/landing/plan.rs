@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ffi::OsString;
 
+use super::again::Again;
 use super::agreed::Ledger;
 use super::both::{Fallback, unite};
 use super::look::{Asked, Known, Record};
@@ -64,6 +65,10 @@ pub struct Told {
     pub ignored: Vec<Vec<u8>>,
     /// Merge drivers that were not run.
     pub drivers: Vec<Driver>,
+    /// How many paths have landed, and are as they were before.
+    pub thrown_away: usize,
+    /// Paths that have landed, were edited since, and stay as they are.
+    pub edited: Vec<Vec<u8>>,
     /// What had to be set aside as a landing that was cut off was taken back first; `None` where there was none.
     pub recovered: Option<Vec<SetAside>>,
 }
@@ -86,6 +91,8 @@ pub struct Work<'a> {
     pub at_hand: &'a HashSet<Vec<u8>>,
     /// What a conflict may start from in place of that tree.
     pub fallback: Option<Fallback<'a>>,
+    /// What has landed, and is to be there again.
+    pub again: Option<Again>,
 }
 
 /// What came of the work, for the record.
@@ -117,7 +124,17 @@ pub fn plan<'a>(
     let chosen = ledger.choose(&plan.scratch, snapshot, pathspecs, pointers)?;
     (plan.start, plan.theirs) = (ledger.start.clone(), chosen.theirs.clone());
     (plan.told.left, plan.told.also) = (chosen.left, chosen.also);
-    if chosen.delta.is_empty() {
+    // jj would have to take in all files for that.
+    let looks_back = how.again || (chosen.delta.is_empty() && repo.vcs.extras().is_none());
+    let again = if looks_back { Some(Again::of(&ledger, &plan.scratch, pathspecs)?) } else { None };
+    let again = match again {
+        Some(again) if !how.again => {
+            plan.told.thrown_away = again.thrown_away(repo, &plan.scratch, &ledger)?;
+            None
+        }
+        again => again,
+    };
+    if chosen.delta.is_empty() && again.is_none() {
         return Ok(plan);
     }
     refuse_reserved(chosen.delta.iter().map(|change| change.path.as_slice()))?;
@@ -132,6 +149,7 @@ pub fn plan<'a>(
         known: &known,
         at_hand: &chosen.at_hand,
         fallback: Some(Fallback { ledger: &ledger, snapshot: &snapshot.tree, rests_on_commits }),
+        again,
     })?;
     let kept: Vec<&[u8]> = outcome.kept.iter().map(Vec::as_slice).collect();
     let is = ledger.after(&plan.scratch, &chosen.theirs, &kept)?;
@@ -199,6 +217,7 @@ pub fn turn<'a>(repo: &'a Repo, landing: &Landing, how: How, kind: LandingKind) 
         known: &known,
         at_hand: &HashSet::new(),
         fallback: None,
+        again: None,
     })?;
     let prepared = plan.records.baseline.clone();
     let deed = Deed {
@@ -253,8 +272,10 @@ impl<'a> Plan<'a> {
     /// Looks at the host's files, merges, and stages what is to be written.
     fn draft(&mut self, work: &Work<'_>) -> Result<Outcome, Blocked> {
         let repo = self.repo;
+        let delta = work.again.as_ref().map(|again| again.with(work.delta));
         let asked = Asked {
-            delta: work.delta,
+            delta: delta.as_deref().unwrap_or(work.delta),
+            follow: work.again.is_some(),
             common: work.common,
             written: work.written,
             known: work.known,
@@ -263,7 +284,20 @@ impl<'a> Plan<'a> {
         };
         let mut ours = repo.vcs.look(repo, &self.scratch, &asked)?;
         self.operation = std::mem::take(&mut ours.operation);
-        let united = unite(repo, &self.scratch, &self.records.vm, work, &ours)?;
+        let mut restored = None;
+        let united = match &work.again {
+            None => unite(repo, &self.scratch, &self.records.vm, work, &ours)?,
+            Some(again) => {
+                let files = again.apply(repo, &self.scratch, &ours)?;
+                let mut united = unite(repo, &self.scratch, &self.records.vm, work, &ours.with(&files.files))?;
+                let known: HashSet<&[u8]> = work.delta.iter().map(|change| change.path.as_slice()).collect();
+                let more = files.files.iter().filter(|(path, _)| !known.contains(path.as_slice()));
+                united.files.extend(more.filter_map(|(path, entry)| Some((path.clone(), entry.clone()?))));
+                restored = Some(files);
+                united
+            }
+        };
+        self.told.edited = restored.map(|restored| restored.edited).unwrap_or_default();
         self.told.drivers = united.drivers;
         let mut obstacles: BTreeSet<Obstacle> = ours.obstacles.iter().cloned().collect();
         if self.how.conflict == Conflict::Abort {
@@ -271,13 +305,18 @@ impl<'a> Plan<'a> {
         }
         let blocked = |obstacles| {
             let paths = work.delta.iter().map(|change| change.path.as_slice());
-            Err(Blocked::paths(work.start, paths, obstacles))
+            Blocked::paths(work.start, paths, obstacles)
         };
         self.steps = steps(&ours, &united.files);
         self.changes = changes(repo, &self.steps);
         obstacles.extend(obstacles::find(repo, &self.changes, &self.steps)?);
         if !obstacles.is_empty() {
-            return blocked(obstacles);
+            let mut blocked = blocked(obstacles);
+            if let (Blocked::Paths { thrown_away, .. }, Some(fallback)) = (&mut blocked, &work.fallback) {
+                let paths: Vec<&[u8]> = united.conflicts.keys().map(Vec::as_slice).collect();
+                *thrown_away = fallback.is_thrown_away(&self.scratch, &ours, &paths)?;
+            }
+            return Err(blocked);
         }
         let missing = obstacles::missing_space(repo, &self.scratch, &self.changes)?;
         if missing > 0 {
@@ -291,7 +330,7 @@ impl<'a> Plan<'a> {
                     written.clone_from(&staged.written);
                     self.staged = Some(staged);
                 }
-                Err(failed) => return blocked(failed.into_iter().collect()),
+                Err(failed) => return Err(blocked(failed.into_iter().collect())),
             }
         }
         let new = self.steps.iter().filter(|step| step.old.is_none()).map(|step| step.path.as_slice());
