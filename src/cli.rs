@@ -71,6 +71,7 @@ pub enum Command {
     Prepare(Prepare),
     Export(Export),
     Fetch(Fetch),
+    Diff(Diff),
     Pull(Pull),
     Undo(Undo),
     Log(Log),
@@ -103,7 +104,7 @@ impl Command {
             Command::Vm(Vm::Add(args)) => args.json,
             Command::Vm(Vm::Remove(args)) => args.json,
             Command::Vm(Vm::Check(args)) => args.json,
-            Command::Completions(_) | Command::Setup(_) | Command::Complete(_) => false,
+            Command::Diff(_) | Command::Completions(_) | Command::Setup(_) | Command::Complete(_) => false,
         }
     }
 }
@@ -202,6 +203,23 @@ pub struct Fetch {
     /// Describe the result as JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// Show what a pull would bring, as your own 'git diff' does
+///
+/// Fetches, and lands nothing. Your settings of 'git diff', its pager and its tools hold.
+#[derive(Args, Debug)]
+pub struct Diff {
+    /// The guest: a name from 'git banger vm list', or [user@]host[:port]
+    pub vm: String,
+    #[command(flatten)]
+    pub taking: Taking,
+    /// Show it by 'git difftool'
+    #[arg(long)]
+    pub tool: bool,
+    /// Only these files
+    #[arg(last = true, value_name = "PATHSPEC")]
+    pub pathspecs: Vec<OsString>,
 }
 
 /// Bring the guest's work straight into the working tree

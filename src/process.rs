@@ -145,6 +145,27 @@ impl Call {
         self.spawn(Some(file))
     }
 
+    /// Runs the child to its end on the terminal: stdin, stdout and stderr are ours, and Ctrl-C is for it to judge, as a pager
+    /// does. Returns its exit status; `None` when a signal ended it.
+    ///
+    /// # Errors
+    /// As [`Call::run`].
+    pub fn run_attached(self) -> Result<Option<i32>> {
+        self.reporter.call(&self.shown(), &self.shown_with(&self.fixed));
+        let mut call = duct::cmd(find(self.program)?, self.fixed.iter().chain(&self.args)).unchecked();
+        if let Some(dir) = self.dir {
+            call = call.dir(dir);
+        }
+        for (name, value) in self.set.into_iter().rev() {
+            call = call.env(name, value);
+        }
+        for name in self.unset {
+            call = call.env_remove(name);
+        }
+        let failed = |error| Error::failed(format!("cannot run '{}'", self.program)).source(error);
+        Ok(call.run().map_err(failed)?.status.code())
+    }
+
     /// Runs the child and returns its stdout.
     ///
     /// # Errors

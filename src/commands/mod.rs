@@ -4,6 +4,7 @@ mod base;
 mod blocked;
 mod complete;
 mod completions;
+mod diff;
 mod export;
 mod fetch;
 mod line;
@@ -150,6 +151,7 @@ fn dispatch(command: &Command, app: &App) -> Result<ExitCode> {
     let done = match command {
         Command::Session(args) => return session::run(args, app),
         Command::Fetch(args) => return fetch::run(args, app),
+        Command::Diff(args) => return diff::run(args, app),
         Command::Pull(args) => return pull::run(args, app),
         Command::Undo(args) => undo::run(args, app),
         Command::Log(args) => log::run(args, app),

@@ -284,7 +284,10 @@ fn refuse_for_git(args: &Pull, repo: &Repo) -> Result<()> {
 }
 
 /// Refuses a pull that could mean two things: the guest has commits, and nobody said whether to bring them.
-fn refuse_open_base(app: &App, repo: &Repo, records: &Records, snapshot: &Snapshot) -> Result<()> {
+///
+/// # Errors
+/// That; both ways are hints.
+pub fn refuse_open_base(app: &App, repo: &Repo, records: &Records, snapshot: &Snapshot) -> Result<()> {
     let Some(prepared) = records.prepare.as_ref().filter(|prepared| **prepared != snapshot.head) else {
         return Ok(());
     };

@@ -193,6 +193,20 @@ impl Repo {
         count.parse().map_err(|error| Error::bug("git counted no number").source(error))
     }
 
+    /// Shows the difference between two trees as the user's own git does, with its configuration, pager and tools; `command` is
+    /// `diff` or `difftool`. Returns git's exit status.
+    ///
+    /// # Errors
+    /// When git cannot be run.
+    pub fn show(&self, command: &str, trees: &[Oid; 2], pathspecs: &[OsString]) -> Result<Option<i32>> {
+        let mut call = Call::new("git", self.git.reporter()).fixed(["-c", git::EXPLICIT]).arg(command);
+        call = call.args(trees.iter().map(Oid::as_str)).arg("--").args(pathspecs.iter().cloned());
+        if let Some(top) = &self.top {
+            call = call.dir(top);
+        }
+        call.env("GIT_DIR", &self.git_dir).run_attached()
+    }
+
     /// Returns the refs below a prefix such as `refs/heads`, without their first two components.
     ///
     /// # Errors

@@ -9,6 +9,7 @@
 
 mod boundaries;
 mod completions;
+mod diff;
 mod export;
 mod failures;
 mod faults;

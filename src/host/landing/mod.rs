@@ -23,7 +23,7 @@ use std::time::Duration;
 pub use self::agreed::{Left, tree_of};
 pub use self::merge::Driver;
 pub use self::obstacles::{Obstacle, Why};
-pub use self::plan::{Plan, Told, plan, turn};
+pub use self::plan::{Plan, Told, difference, plan, turn};
 pub use self::swap::SetAside;
 use self::swap::{Failure, Lock, Swap};
 use super::Repo;

@@ -170,6 +170,19 @@ pub fn plan<'a>(
     Ok(plan)
 }
 
+/// Returns the two trees whose difference is what a landing of the snapshot would bring; both are in the repository.
+///
+/// # Errors
+/// When what is recorded cannot be read.
+pub fn difference(repo: &Repo, records: &Records, snapshot: &Snapshot) -> Result<[Oid; 2]> {
+    let scratch = Scratch::beside(repo)?;
+    let ledger = Ledger::load(repo, &scratch, records, snapshot)?;
+    if ledger.start != ledger.agreed {
+        scratch.hand_over(repo)?;
+    }
+    Ok([ledger.start, snapshot.tree.clone()])
+}
+
 /// Plans to take a landing back, or to land it again: its difference, the other way round or not, is merged into the host's
 /// files as they are now, so that later edits stay.
 ///
