@@ -145,7 +145,8 @@ impl Settings {
         number(self.get("keeplandings"), "banger.keepLandings", KEEP_LANDINGS).map(|keep| keep.max(1))
     }
 
-    /// Resolves a guest's name; `path` is a flag's value, `default_path` serves where nothing else names one.
+    /// Resolves a guest's name; `path` is a flag's value, or what is recorded, and `default_path` serves where nothing else
+    /// names one.
     ///
     /// # Errors
     /// When the name or its configuration cannot be used, or the workspace has no path.
@@ -159,7 +160,6 @@ impl Settings {
             .clone()
             .or_else(|| self.of(name, "sshconfig").or_else(|| self.get("sshconfig")).map(expand_home));
         let configured = path.or_else(|| self.of(name, "path")).map(str::to_owned).or(url_path);
-        let path_is_configured = configured.is_some() && path.is_none();
         let path = configured.or_else(|| default_path.map(str::to_owned)).ok_or_else(|| {
             Error::usage(format!("guest '{name}' has no workspace path")).with_vm(name).detail(format!(
                 "set banger.{name}.path in git's configuration (with --global if you are not in a repository)"
@@ -170,7 +170,7 @@ impl Settings {
             trimmed => trimmed.to_owned(),
         };
         let base = self.of(name, "base").or_else(|| self.get("base")).map(str::to_owned);
-        Ok(Vm { name: name.to_owned(), destination, path, path_is_configured, base })
+        Ok(Vm { name: name.to_owned(), destination, path, base })
     }
 
     /// Returns the names in the configuration, sorted.

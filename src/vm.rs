@@ -13,8 +13,6 @@ pub struct Vm {
     pub destination: Destination,
     /// The workspace, as the guest's shell takes it from the home directory.
     pub path: String,
-    /// Where `path` came from; a default is worth recording.
-    pub path_is_configured: bool,
     /// The default for `--base-commit`.
     pub base: Option<String>,
 }

@@ -26,7 +26,7 @@ pub fn error(blocked: Blocked, app: &App, repo: &Repo, args: &Pull) -> Error {
         let (kind, why) = words(obstacle.why);
         Fault { path: obstacle.path, kind, why: why.to_owned() }
     });
-    let snapshot = Repo::vm_ref(vm, "snapshot");
+    let snapshot = repo.vm_ref(vm, "snapshot").unwrap_or_default();
     let git = |words: &[&str]| app.git(repo, words);
     let error = Error::refused(format!("the work of guest '{vm}' cannot land; nothing was changed"))
         .with_vm(vm)

@@ -14,8 +14,8 @@ use crate::host::landing;
 /// As fetch; and if git cannot show it.
 pub fn run(args: &Diff, app: &App) -> Result<ExitCode> {
     let repo = app.repo()?;
-    let vm = app.settings.vm(&args.vm, None, Some(&repo.name()))?;
-    let records = repo.records(&vm.name)?;
+    let records = repo.records(&args.vm)?;
+    let vm = app.settings.vm(&args.vm, records.path.as_deref(), Some(&repo.name()))?;
     let base = Base::choose(args.taking.base_commit.as_deref(), &vm, Some((&repo, &records)), app)?;
     let snapshot = taking::take(app, &repo, &vm, &records, &base, &args.taking)?;
     if base.is_open() {

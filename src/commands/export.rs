@@ -32,8 +32,9 @@ pub fn run(args: &Export, app: &App) -> Result<()> {
     }
     let repo = app.repo().ok();
     let name = repo.as_ref().map(Repo::name);
-    let vm = app.settings.vm(&args.vm, None, name.as_deref())?;
-    let records = repo.as_ref().map(|repo| repo.records(&vm.name)).transpose()?;
+    let records = repo.as_ref().map(|repo| repo.records(&args.vm)).transpose()?;
+    let path = records.as_ref().and_then(|records| records.path.as_deref());
+    let vm = app.settings.vm(&args.vm, path, name.as_deref())?;
     let base = Base::choose(args.taking.base_commit.as_deref(), &vm, repo.as_ref().zip(records.as_ref()), app)?;
     let payload = if args.format == Format::Bundle { Payload::History } else { Payload::Difference };
     let mut request = request(app, records.as_ref(), &base, &args.taking, payload)?;

@@ -1,4 +1,4 @@
-//! `git banger fetch`: the guest's snapshot into `refs/banger/<vm>/snapshot`; nothing lands.
+//! `git banger fetch`: the guest's snapshot into `refs/banger/<working copy>/<vm>/snapshot`; nothing lands.
 
 use std::process::ExitCode;
 
@@ -39,15 +39,15 @@ struct Fetched<'a> {
 }
 
 fn fetch(name: &str, args: &Fetch, app: &App, repo: &Repo) -> Result<()> {
-    let vm = app.settings.vm(name, None, Some(&repo.name()))?;
-    let records = repo.records(&vm.name)?;
+    let records = repo.records(name)?;
+    let vm = app.settings.vm(name, records.path.as_deref(), Some(&repo.name()))?;
     let base = Base::choose(args.taking.base_commit.as_deref(), &vm, Some((repo, &records)), app)?;
     let snapshot = taking::take(app, repo, &vm, &records, &base, &args.taking)?;
     if args.json {
         let files = report::json_changes(&snapshot.changed);
         return report::json(app.ui(), &Fetched { snapshot: report::json_snapshot(&vm.name, &snapshot), files });
     }
-    let kept = Repo::vm_ref(name, "snapshot");
+    let kept = repo.vm_ref(name, "snapshot")?;
     app.ui().status(&format!(
         "fetched {} from '{name}' into {kept}: {} and {} since {base}",
         snapshot.commit.short(),

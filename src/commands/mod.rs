@@ -94,6 +94,13 @@ impl App {
         self.ui().hint(&Suggestion { command, purpose: purpose.to_owned() });
     }
 
+    /// Resolves a guest's name, with the workspace that was prepared from here, if one was.
+    fn vm(&self, name: &str, default_path: Option<&str>) -> Result<Vm> {
+        let records = self.repo().ok().map(|repo| repo.records(name)).transpose()?;
+        let path = records.and_then(|records| records.path);
+        self.settings.vm(name, path.as_deref(), default_path)
+    }
+
     /// Opens the repository that the command works in.
     fn repo(&self) -> Result<Repo> {
         Repo::open(self.settings.dir(), &self.reporter())

@@ -8,7 +8,7 @@ use super::{App, report};
 use crate::cli::Prepare;
 use crate::error::{Error, Result};
 use crate::guest::Shipment;
-use crate::host::{Head, Repo, config, ship};
+use crate::host::{Head, Repo, ship};
 use crate::interrupt::Shield;
 use crate::text::{self, count};
 use crate::vm::Vm;
@@ -19,13 +19,15 @@ use crate::vm::Vm;
 /// If the host has nothing to ship, the guest cannot take it, or the connection is lost; nothing is left behind then.
 pub fn run(args: &Prepare, app: &App) -> Result<()> {
     let repo = app.repo()?;
-    let vm = app.settings.vm(&args.vm, args.path.as_deref(), Some(&repo.name()))?;
+    let records = repo.records(&args.vm)?;
+    let path = args.path.as_deref().or(records.path.as_deref());
+    let vm = app.settings.vm(&args.vm, path, Some(&repo.name()))?;
     let head = repo.head()?;
     let branch = match &args.branch {
         Some(branch) => Some(checked_branch(&repo, branch)?),
         None => head.branch.as_deref(),
     };
-    let freight = ship::gather(&repo, &vm.name, &head, args.untracked, args.depth)?;
+    let freight = ship::gather(&repo, &vm.name, &vm.path, &head, args.untracked, args.depth)?;
     let told = Told { vm: &vm, head: &head, branch, freight: &freight };
     if args.dry_run {
         return told.tell(app, args, None);
@@ -54,14 +56,6 @@ pub fn run(args: &Prepare, app: &App) -> Result<()> {
         let error = error.with_vm(&vm.name);
         error.detail(format!("the workspace is in the guest, unrecorded: remove {path} there, then prepare again"))
     })?;
-    if !vm.path_is_configured {
-        let key = format!("banger.{}.path", vm.name);
-        let set = config::set(repo.top().ok(), false, &key, &vm.path, &app.reporter());
-        set.map_err(|error| {
-            let error = error.with_vm(&vm.name);
-            error.detail(format!("the workspace is shipped and recorded; only its path is not set: {key}"))
-        })?;
-    }
     drop(recording);
     told.tell(app, args, Some(&path))
 }

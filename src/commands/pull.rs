@@ -31,8 +31,8 @@ pub fn run(args: &Pull, app: &App) -> Result<ExitCode> {
         keep: app.settings.keep_landings()?,
     };
     recover(app, &repo, &args.vm, how)?;
-    let vm = app.settings.vm(&args.vm, None, Some(&repo.name()))?;
-    let records = repo.records(&vm.name)?;
+    let records = repo.records(&args.vm)?;
+    let vm = app.settings.vm(&args.vm, records.path.as_deref(), Some(&repo.name()))?;
     let base = Base::choose(args.taking.base_commit.as_deref(), &vm, Some((&repo, &records)), app)?;
     let snapshot = taking::take(app, &repo, &vm, &records, &base, &args.taking)?;
     if base.is_open() {
@@ -255,7 +255,7 @@ impl<'a> Told<'a> {
             true => error.detail("conflict markers in the files show both versions"),
             false => error,
         };
-        let snapshot = Repo::vm_ref(&self.vm.name, "snapshot");
+        let snapshot = repo.vm_ref(&self.vm.name, "snapshot").unwrap_or_default();
         kept.into_iter().take(SHOWN).fold(error, |error, (path, why)| {
             let Ok(path) = std::str::from_utf8(path) else { return error };
             match why {

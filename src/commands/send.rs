@@ -25,7 +25,7 @@ pub fn run(args: &Send, app: &App) -> Result<()> {
         (None, None) => return Err(Error::usage("no session is named")),
     };
     let key = args.id.as_deref().map(|key| check_word(key, "a key")).transpose()?;
-    let vm = app.settings.vm(&args.vm, None, Some("."))?;
+    let vm = app.vm(&args.vm, Some("."))?;
     let message = Message::build(|to| fill(args, app, to))?;
     let length = message.length();
     if length == 0 && !args.eof {

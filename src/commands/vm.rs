@@ -2,6 +2,7 @@
 
 mod check;
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 
 use serde::Serialize;
@@ -10,8 +11,9 @@ use serde_json::json;
 use super::{App, report};
 use crate::cli::{Vm, VmAdd, VmList, VmRemove};
 use crate::error::{Error, Result};
-use crate::host::config;
+use crate::host::{Repo, config};
 use crate::ssh::Destination;
+use crate::text;
 use crate::vm::check_name;
 
 /// Lists, adds or removes a name, or looks at the guest behind it.
@@ -31,28 +33,41 @@ pub fn run(args: &Vm, app: &App) -> Result<ExitCode> {
 #[derive(Serialize)]
 struct Listed {
     name: String,
-    url: String,
+    url: Option<String>,
     path: Option<String>,
     prepared: Option<String>,
+    prepared_at: Option<String>,
 }
 
 fn list(args: &VmList, app: &App) -> Result<()> {
     let repo = app.repo().ok();
+    let named = app.settings.vms();
+    let prepared = repo.as_ref().map(Repo::prepared_vms).transpose()?.unwrap_or_default();
+    let names: BTreeSet<String> = named.iter().map(|vm| vm.name.clone()).chain(prepared).collect();
     let mut vms = Vec::new();
-    for vm in app.settings.vms() {
-        let prepared = match &repo {
-            Some(repo) => repo.records(&vm.name)?.prepare.map(|oid| oid.to_string()),
-            None => None,
-        };
-        vms.push(Listed { name: vm.name, url: vm.url, path: vm.path, prepared });
+    for name in names {
+        let records = repo.as_ref().map(|repo| repo.records(&name)).transpose()?.unwrap_or_default();
+        let vm = named.iter().find(|vm| vm.name == name);
+        vms.push(Listed {
+            url: vm.map(|vm| vm.url.clone()),
+            path: records.path.or_else(|| vm.and_then(|vm| vm.path.clone())),
+            prepared: records.prepare.map(|oid| oid.to_string()),
+            prepared_at: records.prepared_at,
+            name,
+        });
     }
     if args.json {
         return report::json(app.ui(), &vms);
     }
     for vm in &vms {
-        let prepared = vm.prepared.as_deref().map(|id| format!("\tprepared at {}", &id[..12])).unwrap_or_default();
-        let path = vm.path.as_deref().map(|path| format!("\t{path}")).unwrap_or_default();
-        app.ui().data(&format!("{}\t{}{path}{prepared}\n", vm.name, vm.url))?;
+        let prepared = match (&vm.prepared, &vm.prepared_at) {
+            (Some(id), Some(time)) => format!("prepared at {} on {time}", &id[..12]),
+            _ => "-".to_owned(),
+        };
+        let field =
+            |text: &Option<String>| text::sanitise(text.as_deref().unwrap_or("-").as_bytes(), text::Keep::Nothing);
+        let fields = [vm.name.clone(), field(&vm.url), field(&vm.path), prepared];
+        app.ui().data(&format!("{}\n", fields.join("\t")))?;
     }
     Ok(())
 }

@@ -252,7 +252,7 @@ impl Taken {
         if !self.is_old {
             self.scratch.hand_over(repo)?;
         }
-        repo.update(format!("update {} {}\n", Repo::vm_ref(vm, "snapshot"), self.snapshot.commit))?;
+        repo.update(format!("update {} {}\n", repo.vm_ref(vm, "snapshot")?, self.snapshot.commit))?;
         Ok(self.snapshot)
     }
 }

@@ -1,11 +1,15 @@
-//! What is recorded about a guest, as refs: `refs/banger/<vm>/{prepare,baseline,snapshot}`, and the landings in this
-//! working copy, `refs/banger/<working copy>/<vm>/landings/<n>`.
+//! What is recorded about a guest, as refs that are each working copy's own: `refs/banger/<working copy>/<vm>/` with
+//! `prepare`, `baseline`, `snapshot`, and `landings/<n>`.
+//!
+//! Two working copies of one repository, worktrees or jj workspaces, never see or move each other's. The refs are shared
+//! ones all the same: what `refs/worktree` holds, a gc in another worktree throws away.
 
 use std::collections::BTreeSet;
+use std::fs;
 
 use super::Repo;
 use super::landing::record::Landing;
-use crate::error::Result;
+use crate::error::{Context, Result};
 use crate::snapshot::Oid;
 
 /// What is recorded about one guest.
@@ -17,10 +21,14 @@ pub struct Records {
     pub prepare: Option<Oid>,
     /// The tree that the guest's files got then, as a commit on that head.
     pub baseline: Option<Oid>,
-    /// What was fetched last.
-    pub snapshot: Option<Oid>,
     /// The tree of the baseline.
     pub baseline_tree: Option<Oid>,
+    /// Where the workspace is in the guest.
+    pub path: Option<String>,
+    /// When it was prepared, as ISO 8601 has it.
+    pub prepared_at: Option<String>,
+    /// What was fetched last.
+    pub snapshot: Option<Oid>,
     /// The landings of its work in this working copy that are recorded.
     pub landings: Vec<Landing>,
     /// The highest number of a landing in this working copy, of any guest's work.
@@ -29,15 +37,29 @@ pub struct Records {
     pub shipped_edits: bool,
 }
 
+/// A ref of ours.
+struct Ref {
+    /// Its name below the prefix of the working copy.
+    name: String,
+    id: String,
+    tree: String,
+    /// When it was committed, as ISO 8601 has it.
+    time: String,
+    message: String,
+}
+
 impl Repo {
-    /// Returns the ref that records something about a guest for all work trees.
-    pub fn vm_ref(vm: &str, kind: &str) -> String {
-        format!("refs/banger/{}/{kind}", encode(vm))
+    /// Returns the ref that records something about a guest.
+    ///
+    /// # Errors
+    /// When jj cannot tell which workspace this is.
+    pub fn vm_ref(&self, vm: &str, kind: &str) -> Result<String> {
+        Ok(format!("{}{kind}", self.prefix_of(vm)?))
     }
 
     /// Returns the prefix of the refs that are this working copy's own.
     fn prefix(&self) -> Result<String> {
-        Ok(format!("refs/banger/{}/", encode(&self.vcs.name(self)?)))
+        Ok(format!("{ROOT}{}/", encode(&self.vcs.name(self)?)))
     }
 
     /// Returns the prefix of those of them that are about one guest.
@@ -45,25 +67,37 @@ impl Repo {
         Ok(format!("{}{}/", self.prefix()?, encode(vm)))
     }
 
-    /// Returns all landings in this working copy that are recorded, the newest first.
-    ///
-    /// # Errors
-    /// When git cannot be run.
-    pub fn landings(&self) -> Result<Vec<Landing>> {
-        let all = self.prefix()?;
-        let format = "--format=%(refname) %(objectname) %(committerdate:iso-strict)%0a%(contents)%00";
-        let list = self.git.call(["for-each-ref", format, &format!("{all}*/landings/*")]).stdout()?;
-        let mut landings = Vec::new();
+    /// Lists refs of this working copy by patterns below its prefix.
+    fn own_refs(&self, patterns: &[&str]) -> Result<Vec<Ref>> {
+        let prefix = self.prefix()?;
+        // NAME SP OBJECT SP TREE SP TIME LF MESSAGE NUL; a user's message need not be UTF-8.
+        let format = "--format=%(refname) %(objectname) %(tree) %(committerdate:iso-strict)%0a%(contents)%00";
+        let patterns = patterns.iter().map(|pattern| format!("{prefix}{pattern}"));
+        let list = self.git.call(["for-each-ref", format]).args(patterns).stdout()?;
+        let mut refs = Vec::new();
         for entry in list.split(|&byte| byte == 0) {
             let text = String::from_utf8_lossy(entry.trim_ascii_start()).into_owned();
             let (line, message) = text.split_once('\n').unwrap_or((&text, ""));
-            let mut words = line.split(' ');
+            let mut words = line.split(' ').map(str::to_owned);
             let mut word = || words.next().unwrap_or_default();
-            let (name, commit, time) = (word(), word(), word());
-            landings.extend(name.strip_prefix(&all).and_then(|name| Landing::parse(name, commit, time, message)));
+            let (name, id, tree, time) = (word(), word(), word(), word());
+            if let Some(name) = name.strip_prefix(&prefix) {
+                refs.push(Ref { name: name.to_owned(), id, tree, time, message: message.to_owned() });
+            }
         }
-        landings.sort_by_key(|landing| std::cmp::Reverse(landing.number));
-        Ok(landings)
+        if !refs.is_empty() && self.is_new() {
+            // They are of a worktree, or a workspace, of the same name that is gone.
+            let all = self.git.line(["for-each-ref", "--format=delete %(refname)", &prefix])?;
+            self.update(all + "\n")?;
+            return Ok(Vec::new());
+        }
+        Ok(refs)
+    }
+
+    /// Tells whether nothing was ever recorded in this working copy. The main worktree is as old as its repository.
+    fn is_new(&self) -> bool {
+        let is_main = self.vcs.extras().is_none() && self.git_dir == self.common_dir;
+        !is_main && !self.vcs.own_folder(self).join(OWN).exists()
     }
 
     /// Returns what is recorded about a guest.
@@ -71,31 +105,25 @@ impl Repo {
     /// # Errors
     /// When a record is damaged, or git cannot be run.
     pub fn records(&self, vm: &str) -> Result<Records> {
-        let shared = Repo::vm_ref(vm, "");
-        // NAME SP OBJECT SP TREE LF MESSAGE NUL; a user's message need not be UTF-8.
-        let format = "--format=%(refname) %(objectname) %(tree) %(committerdate:iso-strict)%0a%(contents)%00";
-        let all = self.prefix()?;
-        let list = self.git.call(["for-each-ref", format, &shared, &format!("{all}*/landings/*")]).stdout()?;
+        let own = format!("{}/", encode(vm));
+        let mut refs = self.own_refs(&[&own, "*/landings/*"])?;
+        if !refs.iter().any(|found| found.name == format!("{own}prepare")) && self.take_over(vm)? {
+            refs = self.own_refs(&[&own, "*/landings/*"])?;
+        }
         let mut records = Records { vm: vm.to_owned(), ..Records::default() };
         let mut prepared_tree = None;
-        for entry in list.split(|&byte| byte == 0) {
-            let text = String::from_utf8_lossy(entry.trim_ascii_start()).into_owned();
-            let (line, message) = text.split_once('\n').unwrap_or((&text, ""));
-            let mut words = line.split(' ');
-            let (Some(name), Some(id)) = (words.next(), words.next()) else { continue };
-            let tree = words.next().map(str::to_owned);
-            if let Some(name) = name.strip_prefix(&all) {
-                let time = words.next().unwrap_or_default();
-                let landing = Landing::parse(name, id, time, message);
-                records.highest = records.highest.max(landing.as_ref().map_or(0, |landing| landing.number));
-                records.landings.extend(landing.filter(|landing| landing.vm == vm));
-                continue;
-            }
-            match name.strip_prefix(&shared) {
-                Some("prepare") => (records.prepare, prepared_tree) = (Some(id.parse()?), tree),
+        for Ref { name, id, tree, time, message } in refs {
+            let landing = Landing::parse(&name, &id, &time, &message);
+            records.highest = records.highest.max(landing.as_ref().map_or(0, |landing| landing.number));
+            records.landings.extend(landing.filter(|landing| landing.vm == vm));
+            match name.strip_prefix(&own) {
+                Some("prepare") => (records.prepare, prepared_tree) = (Some(id.parse()?), Some(tree)),
                 Some("baseline") => {
                     records.baseline = Some(id.parse()?);
-                    records.baseline_tree = tree.map(|tree| tree.parse()).transpose()?;
+                    records.baseline_tree = Some(tree.parse()?);
+                    let path = message.lines().find_map(|line| line.strip_prefix(WORKSPACE));
+                    records.path = path.and_then(|path| serde_json::from_str(path).ok());
+                    records.prepared_at = Some(time);
                 }
                 Some("snapshot") => records.snapshot = Some(id.parse()?),
                 _ => {}
@@ -105,45 +133,91 @@ impl Repo {
         Ok(records)
     }
 
+    /// Moves the records of the layout before this one, which all working copies shared, to the first that asks; tells whether
+    /// there were any.
+    fn take_over(&self, vm: &str) -> Result<bool> {
+        let old = format!("{ROOT}{}/", encode(vm));
+        let names = ["prepare", "baseline", "snapshot"].map(|kind| format!("{old}{kind}"));
+        let list = self.git.call(["for-each-ref", "--format=%(refname) %(objectname)"]).args(names).stdout()?;
+        let own = self.prefix_of(vm)?;
+        let mut commands = String::new();
+        for line in String::from_utf8_lossy(&list).lines() {
+            let Some((name, id)) = line.split_once(' ') else { continue };
+            let Some(kind) = name.strip_prefix(&old) else { continue };
+            commands.push_str(&format!("update {own}{kind} {id}\ndelete {name} {id}\n"));
+        }
+        if commands.is_empty() {
+            return Ok(false);
+        }
+        self.update(commands).map(|()| true)
+    }
+
+    /// Returns all landings in this working copy that are recorded, the newest first.
+    ///
+    /// # Errors
+    /// When git cannot be run.
+    pub fn landings(&self) -> Result<Vec<Landing>> {
+        let refs = self.own_refs(&["*/landings/*"])?;
+        let landing = |found: &Ref| Landing::parse(&found.name, &found.id, &found.time, &found.message);
+        let mut landings: Vec<Landing> = refs.iter().filter_map(landing).collect();
+        landings.sort_by_key(|landing| std::cmp::Reverse(landing.number));
+        Ok(landings)
+    }
+
     /// Records a prepare: the head that was shipped, and the tree that the guest's files got.
     ///
     /// # Errors
     /// When the refs cannot be written; neither is, then.
     pub fn record(&self, vm: &str, head: &Oid, baseline: &Oid) -> Result<()> {
-        let records = [("prepare", head), ("baseline", baseline)];
-        self.update(records.map(|(kind, oid)| format!("update {} {oid}\n", Repo::vm_ref(vm, kind))).concat())
+        let own = self.prefix_of(vm)?;
+        self.update(format!("update {own}prepare {head}\nupdate {own}baseline {baseline}\n"))
     }
 
     /// Runs a transaction of `git update-ref --stdin`.
     pub(super) fn update(&self, commands: String) -> Result<()> {
+        let own = self.own_folder()?.join(OWN);
+        if !own.exists() {
+            fs::write(&own, "").context(|| format!("cannot write '{}'", own.display()))?;
+        }
         self.git.call(["update-ref", "--no-deref", "--stdin"]).input(commands).stdout().map(drop)
     }
 
-    /// Returns the guests that were prepared from this repository, sorted.
+    /// Returns the guests that were prepared from this working copy, sorted.
     ///
     /// # Errors
     /// When git cannot be run.
     pub fn prepared_vms(&self) -> Result<Vec<String>> {
-        let refs = self.git.line(["for-each-ref", "--format=%(refname)", "refs/banger/*/prepare"])?;
-        let names = refs.lines().filter_map(|name| name.strip_prefix("refs/banger/")?.strip_suffix("/prepare"));
-        Ok(names.map(decode).collect())
+        let refs = self.own_refs(&["*/prepare"])?;
+        let own = refs.iter().filter_map(|found| found.name.strip_suffix("/prepare")).map(decode);
+        let old = self.git.line(["for-each-ref", "--format=%(refname:lstrip=2)", &format!("{ROOT}*/prepare")])?;
+        let old = old.lines().filter_map(|name| name.strip_suffix("/prepare")).map(decode);
+        Ok(own.chain(old).collect::<BTreeSet<_>>().into_iter().collect())
     }
 
-    /// Forgets all that is recorded about a guest; tells whether there was anything.
+    /// Forgets all that is recorded about a guest, in every working copy; tells whether there was anything.
     ///
     /// # Errors
     /// When it cannot be removed.
     pub fn forget(&self, vm: &str) -> Result<bool> {
         self.see_sessions(vm, BTreeSet::clear)?;
         let name = encode(vm);
-        let folders = [format!("refs/banger/{name}/"), format!("refs/banger/*/{name}/landings/*")];
-        let refs = self.git.line(["for-each-ref", "--format=delete %(refname)", &folders[0], &folders[1]])?;
+        let patterns = [format!("{ROOT}*/{name}/*"), format!("{ROOT}*/{name}/*/*")];
+        let old = ["prepare", "baseline", "snapshot"].map(|kind| format!("{ROOT}{name}/{kind}"));
+        let call = self.git.call(["for-each-ref", "--format=delete %(refname)"]).args(patterns).args(old);
+        let refs = super::git::text(call.stdout()?)?;
         if refs.is_empty() {
             return Ok(false);
         }
         self.update(refs + "\n").map(|()| true)
     }
 }
+
+/// Where all of ours are.
+const ROOT: &str = "refs/banger/";
+/// The file that says that records of this working copy's name are its own.
+const OWN: &str = "own";
+/// What stands before the path of the workspace, as JSON writes text, in the message of a baseline.
+pub const WORKSPACE: &str = "workspace: ";
 
 impl Records {
     /// Returns the commits that this guest was given or gave: what leads to them it need not send, and only what leads to

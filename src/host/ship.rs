@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Seek;
 
+use super::refs::WORKSPACE;
 use super::{Head, Repo};
 use crate::error::{Context, Error, Result};
 use crate::snapshot::Oid;
@@ -24,15 +25,16 @@ pub struct Freight {
     pub shallow: Vec<Oid>,
 }
 
-/// Looks at what is to be shipped; `depth` limits the history.
+/// Looks at what is to be shipped to a workspace at `path` in the guest; `depth` limits the history.
 ///
 /// # Errors
 /// When the host's files or history cannot be read.
-pub fn gather(repo: &Repo, vm: &str, head: &Head, untracked: bool, depth: Option<u32>) -> Result<Freight> {
+pub fn gather(repo: &Repo, vm: &str, path: &str, head: &Head, untracked: bool, depth: Option<u32>) -> Result<Freight> {
     let files = repo.vcs.files(repo, untracked, &format!("prepare {vm}"))?;
     // The time makes it another commit than that of any earlier prepare: landings name the one they came after.
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    let message = format!("git-banger: baseline\n\nprepared: {}", now.as_nanos());
+    let workspace = serde_json::Value::from(path);
+    let message = format!("git-banger: baseline\n\nprepared: {}\n{WORKSPACE}{workspace}", now.as_nanos());
     let baseline = repo.git.commit(&files.tree, &[&head.commit], &format!("@{} +0000", now.as_secs()), &message)?;
     let edited = repo.diff(&head.commit, &baseline, false, &[])?.len() as u64;
     let left = |path: &&Vec<u8>| !untracked || path.ends_with(b"/");

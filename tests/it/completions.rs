@@ -18,7 +18,7 @@ fn account() -> Account {
     ] {
         account.succeeds("git", &["config", key, value]);
     }
-    account.succeeds("git", &["update-ref", "refs/banger/box/prepare", "HEAD"]);
+    account.succeeds("git", &["update-ref", "refs/banger/main/box/prepare", "HEAD"]);
     fs::create_dir_all(account.path("repo/.git/banger")).unwrap();
     fs::write(account.path("repo/.git/banger/sessions"), "box\tshell\ndev\tpi\ndev\tworker-2\n").unwrap();
     account.succeeds("git", &["tag", "v1"]);

@@ -12,24 +12,24 @@ guest_test!(fetch_brings_the_snapshot_and_lands_nothing, |guest| {
     guest.commit("by the worker");
     guest.write("new", "untracked\n");
     let (files, standing, refs, before) = (host.files_but(&[]), host.standing(), host.refs(), guest.fingerprint());
-    let told = "fetched <id> from 'dev' into refs/banger/dev/snapshot: 1 commit and 2 changed files since @prepare (<id>)\n\
-                hint: git diff <id> refs/banger/dev/snapshot\n";
+    let told = "fetched <id> from 'dev' into refs/banger/main/dev/snapshot: 1 commit and 2 changed files since @prepare (<id>)\n\
+                hint: git diff <id> refs/banger/main/dev/snapshot\n";
     assert_eq!(host.run(&["fetch", VM, "--base-commit", "@prepare"]), ran(0, "", told));
     files.assert_same(&host.files_but(&[]));
     standing.assert_same(&host.standing());
     before.assert_same(&guest.fingerprint());
     guest.assert_no_leftovers();
     assert_eq!(host.refs(), refs);
-    assert_eq!(host.git(&["diff", "--name-status", "HEAD@{0}", "refs/banger/dev/snapshot"]), "M\ta\nA\tnew");
+    assert_eq!(host.git(&["diff", "--name-status", "HEAD@{0}", "refs/banger/main/dev/snapshot"]), "M\ta\nA\tnew");
     assert_eq!(
-        host.git(&["log", "--format=%s", "-2", "refs/banger/dev/snapshot"]),
+        host.git(&["log", "--format=%s", "-2", "refs/banger/main/dev/snapshot"]),
         "git-banger: snapshot\nby the worker"
     );
-    assert_eq!(host.git(&["rev-parse", "refs/banger/dev/snapshot^"]), guest.git(&["rev-parse", "HEAD"]));
+    assert_eq!(host.git(&["rev-parse", "refs/banger/main/dev/snapshot^"]), guest.git(&["rev-parse", "HEAD"]));
 
     let json = host.stdout(&["fetch", VM, "--json"]);
     let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
-    assert_eq!(json["snapshot"], host.git(&["rev-parse", "refs/banger/dev/snapshot"]));
+    assert_eq!(json["snapshot"], host.git(&["rev-parse", "refs/banger/main/dev/snapshot"]));
     assert_eq!(json["files"].as_array().unwrap().len(), 1);
 });
 
@@ -43,7 +43,7 @@ guest_test!(fetch_goes_on_after_a_guest_that_fails, |guest| {
                 \u{20} if the workspace is elsewhere in the guest, name it: banger.away.path in git's configuration\n\
                 hint: git banger prepare away\n  ships the repository there\n";
     assert_eq!(run, ran(4, "", told));
-    assert_eq!(host.git(&["diff", "--name-only", "HEAD", "refs/banger/dev/snapshot"]), "a");
+    assert_eq!(host.git(&["diff", "--name-only", "HEAD", "refs/banger/main/dev/snapshot"]), "a");
 });
 
 guest_test!(a_shallow_history_that_does_not_reach_the_hosts_says_how_to_bring_the_rest, |guest| {

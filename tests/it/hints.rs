@@ -326,7 +326,7 @@ next_steps! {
         fs::write(&filler, vec![0; room - 1_800_000]).unwrap();
         let ran = step(&host, &FETCH, "git banger fetch dev", || fs::remove_file(&filler).unwrap());
         assert_eq!(ran.code, Some(0), "{ran:?}");
-        assert_eq!(host.git(&["diff", "--name-only", "HEAD", "refs/banger/dev/snapshot"]), "noise");
+        assert_eq!(host.git(&["diff", "--name-only", "HEAD", "refs/banger/main/dev/snapshot"]), "noise");
     }
 
     BaseHead, the_base_that_is_head: {

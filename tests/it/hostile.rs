@@ -424,7 +424,7 @@ fn the_base_is_the_one_that_was_asked_for() {
     hostile.guest.commit("by the worker");
     hostile.guest.write("a", "more\n");
     let hostile = hostile.answers_instead("echo base=$(git rev-parse HEAD)");
-    let id = hostile.host.git(&["rev-parse", "refs/banger/dev/prepare"]);
+    let id = hostile.host.git(&["rev-parse", "refs/banger/main/dev/prepare"]);
     for base in ["HEAD@prepare", id.as_str()] {
         for said in hostile.refused_by_all(base) {
             assert!(said.contains(OTHER), "{said}");

@@ -326,7 +326,7 @@ fn what_was_shipped_is_recorded_first() {
     let (code, stderr, _) = interrupted(child, "INT", true);
     assert!(matches!(code, Some(0 | 130)) && !stderr.contains("unrecorded"), "{code:?} {stderr}");
     assert_eq!(host.git(&["for-each-ref", "--format=%(refname)", "refs/banger"]).lines().count(), 2);
-    assert_eq!(host.git(&["config", "banger.dev.path"]), "repo");
+    assert!(host.run(&["vm", "list"]).stdout.starts_with("dev\t-\trepo\tprepared at <id> on "));
 }
 
 #[test]

@@ -212,7 +212,7 @@ fn a_workspace_that_git_cannot_find_is_a_host_like_any_other() {
     world.write("a", lines("a").replace("a 10", "mine"));
     let ran = world.banger(&["prepare", VM, "--path", "work"]);
     assert_eq!(ran.code, Some(0), "{ran:?}");
-    assert_eq!(world.git(&["config", "banger.dev.path"]), "work");
+    assert!(world.banger(&["vm", "list"]).stdout.starts_with("dev\t-\twork\tprepared at <id> on "));
     let theirs = world.guest.home().join("work/a");
     write_file(&theirs, lines("a").replace("a 10", "mine").replace("a 1\n", "theirs\n").as_bytes());
     assert_eq!(world.pull(&[]).code, Some(0));
@@ -260,10 +260,14 @@ fn each_workspace_of_a_repository_has_its_own_head_files_and_landings() {
     assert_eq!(world.read("a"), "theirs\n");
     assert_eq!(fs::read_to_string(first.join("a")).unwrap(), lines("a"));
     assert!(world.git(&["for-each-ref"]).contains("refs/banger/second/dev/landings/1"));
-    // In the other workspace, which is on another commit, the same work lands for the first time.
+    // The other workspace has nothing to do with it until it prepares a place of its own.
     world.root = first;
-    let ran = world.pull(&["--", "a"]);
-    assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), "M\ta\n"), "{ran:?}");
+    let ran = world.pull(&[]);
+    assert!(ran.code == Some(1) && ran.stderr.contains("nothing is recorded here as HEAD@prepare"), "{ran:?}");
+    assert_eq!(world.banger(&["prepare", VM, "--path", "other"]).code, Some(0));
+    write_file(&world.guest.home().join("other/a"), b"theirs too\n");
+    assert_eq!(world.pull(&[]).stdout, "M\ta\n");
+    assert_eq!(world.read("a"), "theirs too\n");
 }
 
 #[test]

@@ -29,6 +29,7 @@ mod property;
 mod pull;
 mod pull_again;
 mod pull_refused;
+mod records;
 mod rev;
 mod scripts;
 mod send;

@@ -17,7 +17,7 @@ fn refused(host: &Host, guest: &TestGuest, reasons: &[&str], hints: &[&str]) {
         hints.iter().map(|hint| format!("hint: git banger pull dev --base-commit HEAD@prepare {hint}\n")).collect();
     let told = format!(
         "error: the work of guest 'dev' cannot land; nothing was changed\n{reasons}\
-         hint: git diff <id> refs/banger/dev/snapshot\n  shows what the guest did\n{hints}"
+         hint: git diff <id> refs/banger/main/dev/snapshot\n  shows what the guest did\n{hints}"
     );
     assert_eq!(host.run(&SINCE), ran(1, "", &told));
     files.assert_same(&host.files_but(&[]));
@@ -25,7 +25,7 @@ fn refused(host: &Host, guest: &TestGuest, reasons: &[&str], hints: &[&str]) {
     before.assert_same(&guest.fingerprint());
     guest.assert_no_leftovers();
     assert_eq!(host.refs(), refs);
-    assert_eq!(host.git(&["rev-parse", "refs/banger/dev/snapshot^"]), guest.git(&["rev-parse", "HEAD"]));
+    assert_eq!(host.git(&["rev-parse", "refs/banger/main/dev/snapshot^"]), guest.git(&["rev-parse", "HEAD"]));
 }
 
 /// The hint that lands a conflict.
@@ -145,7 +145,7 @@ guest_test!(a_file_that_changes_during_the_pull_is_refused, |guest| {
     host.wrap("git", &edit.replace("$GIT_WORK_TREE", host.repo().to_str().unwrap()));
     let standing = host.standing();
     let told = "error: the work of guest 'dev' cannot land; nothing was changed\n  'a' changed during the pull\n\
-                hint: git diff <id> refs/banger/dev/snapshot\n  shows what the guest did\n\
+                hint: git diff <id> refs/banger/main/dev/snapshot\n  shows what the guest did\n\
                 hint: git banger pull dev --base-commit HEAD@prepare -- ':(top,exclude)a'\n  lands the rest\n";
     assert_eq!(host.run(&SINCE), ran(1, "", told));
     standing.assert_same(&host.standing());
@@ -183,7 +183,7 @@ guest_test!(what_would_steer_the_hosts_version_control_is_refused, |guest| {
     assert_eq!(run, ran(5, "", told));
     files.assert_same(&host.files_but(&[]));
     standing.assert_same(&host.standing());
-    assert_eq!(host.git(&["for-each-ref", "refs/banger/dev/snapshot"]), "");
+    assert_eq!(host.git(&["for-each-ref", "refs/banger/main/dev/snapshot"]), "");
     assert_eq!(host.run(&["export", VM]), ran(5, "", told));
 });
 
@@ -220,7 +220,7 @@ fn a_folder_that_cannot_be_written_is_refused() {
     let reason = "is in a directory that cannot be written";
     let told = format!(
         "error: the work of guest 'dev' cannot land; nothing was changed\n  'folder/c' {reason}\n  'folder/deeper/new' {reason}\n\
-         hint: git diff <id> refs/banger/dev/snapshot\n  shows what the guest did\n\
+         hint: git diff <id> refs/banger/main/dev/snapshot\n  shows what the guest did\n\
          hint: git banger pull dev --base-commit HEAD@prepare -- ':(top,exclude)folder/c' ':(top,exclude)folder/deeper/new'\n\
          \x20 lands the rest\n"
     );

@@ -18,11 +18,11 @@ guest_test!(rev_prints_what_is_recorded, |guest| {
     assert_eq!(host.run(&["rev", "@snapshot"]), ran(1, "", told));
     host.stdout(&["fetch", VM]);
     let snapshot = String::from_utf8(host.stdout(&["rev", "@snapshot"])).unwrap();
-    assert_eq!(snapshot.trim_end(), host.git(&["rev-parse", "refs/banger/dev/snapshot"]));
+    assert_eq!(snapshot.trim_end(), host.git(&["rev-parse", "refs/banger/main/dev/snapshot"]));
     let told = "error: 'HEAD~1' is not a record\n  \
                 records are HEAD@prepare, HEAD@baseline and HEAD@snapshot, for short @prepare, @baseline and @snapshot\n";
     assert_eq!(host.run(&["rev", "HEAD~1"]), ran(2, "", told));
-    host.git(&["update-ref", "refs/banger/other/prepare", "HEAD"]);
+    host.git(&["update-ref", "refs/banger/main/other/prepare", "HEAD"]);
     let told = "error: several guests were prepared from here: dev, other\nhint: git banger rev @prepare dev\nhint: git banger rev @prepare other\n";
     assert_eq!(host.run(&["rev", "@prepare"]), ran(2, "", told));
 });

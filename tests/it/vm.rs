@@ -13,10 +13,11 @@ guest_test!(a_guest_with_a_name_is_reached_by_it_until_it_is_forgotten, |guest| 
         "error: guest 'box' is known already, as {url}\nhint: git banger vm remove box\n  forgets that one, and what was recorded about it here\n"
     );
     assert_eq!(host.run(&["vm", "add", "box", &url]), ran(1, "", &told));
-    assert_eq!(host.run(&["vm", "list"]), ran(0, &format!("box\t{url}\n"), ""));
+    assert_eq!(host.run(&["vm", "list"]), ran(0, &format!("box\t{url}\t-\t-\n"), ""));
     assert_eq!(host.run(&["prepare", "box", "-q"]), ran(0, "", ""));
     assert!(guest.home().join("work/here/.git").is_dir());
-    assert_eq!(host.run(&["vm", "list"]), ran(0, &format!("box\t{url}\tprepared at <id>\n"), ""));
+    let listed = host.run(&["vm", "list"]).stdout;
+    assert!(listed.starts_with(&format!("box\t{url}\t~/work/here\tprepared at <id> on 20")), "{listed}");
     let json: serde_json::Value = serde_json::from_slice(&host.stdout(&["vm", "list", "--json"])).unwrap();
     assert_eq!(json[0]["prepared"], host.git(&["rev-parse", "HEAD"]));
     assert_eq!(host.run(&["vm", "remove", "box"]), ran(0, "", "forgot guest 'box'\n"));

@@ -13,7 +13,7 @@ use crate::text::{Keep, count, sanitise};
 /// When the one asked for is not there.
 pub fn run(args: &SessionList, app: &App) -> Result<()> {
     let name = args.session.as_deref().map(|name| check_word(name, "the name of a session")).transpose()?;
-    let guest = app.connect(&app.settings.vm(&args.vm, None, Some("."))?)?;
+    let guest = app.connect(&app.vm(&args.vm, Some("."))?)?;
     let (sessions, now) = guest.sessions(name)?;
     guest.close();
     see(app, &args.vm, |seen| {

@@ -50,7 +50,7 @@ pub fn check_word<'a>(word: &'a str, what: &str) -> Result<&'a str> {
 /// Connects to the guest that a session is in; where the workspace is there does not matter.
 fn connect(app: &App, vm: &str, name: &str) -> Result<Guest> {
     check_word(name, "the name of a session")?;
-    app.connect(&app.settings.vm(vm, None, Some("."))?)
+    app.connect(&app.vm(vm, Some("."))?)
 }
 
 /// Takes note of which sessions the guest has, for completion; outside of a repository nothing is noted, and a note that

@@ -24,7 +24,7 @@ pub fn run(args: &SessionStart, app: &App) -> Result<()> {
     }
     // A directory that does not depend on the workspace needs none.
     let free = args.cwd.as_deref().is_some_and(|folder| folder.starts_with(['/', '~']));
-    let vm = app.settings.vm(&args.vm, None, free.then_some("."))?;
+    let vm = app.vm(&args.vm, free.then_some("."))?;
     let guest = app.connect(&vm)?;
     let started = guest.start(&Start {
         name: &args.session,

@@ -36,7 +36,7 @@ enum Verdict {
 /// # Errors
 /// When the guest is not reached, or something that every command needs is missing.
 pub fn run(args: &VmCheck, app: &App) -> Result<ExitCode> {
-    let vm = app.settings.vm(&args.vm, None, Some(""))?;
+    let vm = app.vm(&args.vm, Some(""))?;
     let guest = app.connect(&vm)?;
     let found = guest.check()?;
     guest.close();

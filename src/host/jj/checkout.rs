@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::Jj;
 use crate::error::{Context, Error, Next, Result};
@@ -26,6 +26,8 @@ use crate::snapshot::{Change, Oid, Snapshot};
 #[derive(Debug)]
 pub struct Checkout {
     jj: Jj,
+    /// The name of the workspace, once it was asked for.
+    name: OnceLock<String>,
 }
 
 impl Checkout {
@@ -44,13 +46,26 @@ impl Checkout {
         let object_format = git.line(["rev-parse", "--show-object-format"])?;
         let top = Some(jj.root().to_owned());
         let (common_dir, objects) = (git_dir.clone(), git_dir.join("objects"));
-        Ok(Repo { git, git_dir, common_dir, objects, object_format, top, prefix, vcs: Box::new(Checkout { jj }) })
+        Ok(Repo {
+            git,
+            git_dir,
+            common_dir,
+            objects,
+            object_format,
+            top,
+            prefix,
+            vcs: Box::new(Checkout { jj, name: OnceLock::new() }),
+        })
     }
 }
 
 impl WorkingCopy for Checkout {
     fn name(&self, _repo: &Repo) -> Result<String> {
-        self.jj.workspace_name()
+        if let Some(name) = self.name.get() {
+            return Ok(name.clone());
+        }
+        let name = self.jj.workspace_name()?;
+        Ok(self.name.get_or_init(|| name).clone())
     }
 
     /// HEAD is the first parent of `@`, for git's own is unborn, or another workspace's.

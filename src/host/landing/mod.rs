@@ -162,7 +162,7 @@ impl Plan<'_> {
         // From here on it is all or nothing, and quick.
         interrupt::check()?;
         let _whole = Shield::raise();
-        let (commands, name) = record::commands(self.repo, &self.records, &self.recorded, landing, self.how.keep)?;
+        let (commands, name) = record::commands(self.repo, &self.records, landing, self.how.keep)?;
         if !self.told.conflicts.is_empty() && self.how.conflict == Conflict::Record {
             let Some(extras) = self.repo.vcs.extras() else {
                 return Err(Error::bug("a conflict is to be recorded where it cannot be").into());

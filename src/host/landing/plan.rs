@@ -34,8 +34,6 @@ pub struct Plan<'a> {
     pub(in crate::host) operation: String,
     /// The same as the steps.
     pub(in crate::host) changes: Vec<Change>,
-    /// The landings that are recorded, be it of another working copy of the same name.
-    pub(super) recorded: Vec<Landing>,
     /// What is in the way of any other landing.
     pub(super) lock: Lock,
     pub(super) scratch: Scratch,
@@ -256,11 +254,7 @@ impl<'a> Plan<'a> {
         let recovered = lock.recover(repo)?;
         let scratch = Scratch::beside(repo)?;
         // Another landing may have come in since they were read last.
-        let mut records = repo.records(vm)?;
-        let recorded = records.landings.clone();
-        if lock.is_first {
-            records.landings.clear();
-        }
+        let records = repo.records(vm)?;
         let none = Oid::empty_tree(repo.object_format());
         Ok(Plan {
             repo,
@@ -271,7 +265,6 @@ impl<'a> Plan<'a> {
             theirs: none,
             operation: String::new(),
             changes: Vec::new(),
-            recorded,
             lock,
             scratch,
             steps: Vec::new(),

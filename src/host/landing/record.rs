@@ -261,24 +261,17 @@ pub fn make(scratch: &Scratch, deed: &Deed<'_>) -> Result<Oid> {
     parse_oid(scratch.import(stream)?)
 }
 
-/// Returns the commands for `git update-ref` that record a landing, and forget those `recorded` that are before the newest
-/// `keep`, or count no more; and the ref.
-pub fn commands(
-    repo: &Repo,
-    records: &Records,
-    recorded: &[Landing],
-    landing: &Oid,
-    keep: u64,
-) -> Result<(String, String)> {
-    let number = 1 + records.highest;
+/// Returns the commands for `git update-ref` that record a landing, and forget those before the newest `keep`; and the ref.
+///
+/// # Errors
+/// When jj cannot tell which workspace this is.
+pub fn commands(repo: &Repo, records: &Records, landing: &Oid, keep: u64) -> Result<(String, String)> {
     let prefix = repo.prefix_of(&records.vm)?;
-    let name = format!("{prefix}landings/{number}");
+    let name = format!("{prefix}landings/{}", 1 + records.highest);
     let mut commands = format!("create {name} {landing}\n");
-    let mut kept: Vec<u64> = records.landings.iter().map(|landing| landing.number).collect();
-    kept.sort_unstable_by(|one, other| other.cmp(one));
-    kept.truncate(usize::try_from(keep).unwrap_or(usize::MAX).saturating_sub(1));
-    let counts = |old: &Landing| kept.contains(&old.number);
-    for old in recorded.iter().filter(|old| !counts(old)) {
+    let mut landings: Vec<&Landing> = records.landings.iter().collect();
+    landings.sort_by_key(|landing| std::cmp::Reverse(landing.number));
+    for old in landings.into_iter().skip(usize::try_from(keep).unwrap_or(usize::MAX).saturating_sub(1)) {
         commands.push_str(&format!("delete {prefix}landings/{} {}\n", old.number, old.commit));
     }
     Ok((commands, name))

@@ -43,8 +43,6 @@ pub struct SetAside {
 /// The right to land in a working copy; there is one.
 #[derive(Debug)]
 pub struct Lock {
-    /// Nothing has ever landed in this working copy: records of one of the same name are another's, which is gone.
-    pub is_first: bool,
     folder: PathBuf,
     _file: File,
 }
@@ -57,7 +55,6 @@ impl Lock {
     pub fn take(repo: &Repo, what: &str, limit: Duration) -> Result<Lock> {
         let folder = repo.own_folder()?.join("landing");
         let context = || format!("cannot make '{}'", folder.display());
-        let is_first = !folder.exists();
         fs::create_dir_all(&folder).context(context)?;
         let path = folder.join("lock");
         let mut file =
@@ -85,7 +82,7 @@ impl Lock {
         file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(name.as_bytes())).context(context)?;
         // A program that writes for us keeps it: one that outlives us is still at work.
         rustix::io::fcntl_setfd(&file, rustix::io::FdFlags::empty()).context(context)?;
-        Ok(Lock { is_first, folder, _file: file })
+        Ok(Lock { folder, _file: file })
     }
 
     /// Makes a place to stage files in, on a file system: in our own folder where that is on it, else in the folder `at` of
