@@ -97,7 +97,7 @@ impl Desk {
         Ok(told.into_iter().filter(|(_, _, value)| counts(value)).map(|(path, ..)| path).collect())
     }
 
-    /// Writes files as a checkout would, into a folder of that name in the folder.
+    /// Writes files as a checkout would, into the [`place`](Desk::place) of that name.
     ///
     /// # Errors
     /// When git fails for another reason than a filter.
@@ -110,8 +110,9 @@ impl Desk {
         let mut written = Written::default();
         while !rest.is_empty() {
             let list = nul(rest.keys().map(Vec::as_slice));
-            let prefix = format!("--prefix={name}/");
-            let output = self.git.call(["checkout-index", "-z", "--stdin", &prefix]).input(list).run()?;
+            let mut prefix = std::ffi::OsString::from("--prefix=");
+            prefix.push(place.join(""));
+            let output = self.git.call(["checkout-index", "-z", "--stdin"]).arg(prefix).input(list).run()?;
             written.said.extend(&output.stderr);
             if output.code == Some(0) {
                 break;
@@ -129,6 +130,24 @@ impl Desk {
             self.write_one(path, entry, &place)?;
         }
         Ok(written)
+    }
+
+    /// Returns those of the files that have a filter and whose bytes came out as they went in, where a filter has failed: one
+    /// that need not succeed passes content on as it is, and git says only so.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub fn unfiltered(&self, files: &Entries, raws: &BTreeMap<Vec<u8>, Oid>, said: &[u8]) -> Result<Vec<Vec<u8>>> {
+        /// What git says of such a filter.
+        const FAILED: &[u8] = b"external filter";
+        if !said.windows(FAILED.len()).any(|said| said == FAILED) {
+            return Ok(Vec::new());
+        }
+        let is_same = |(path, entry): &(&Vec<u8>, &Entry)| entry.is_file() && raws.get(*path) == Some(&entry.blob);
+        let same: Vec<&[u8]> = files.iter().filter(is_same).map(|(path, _)| path.as_slice()).collect();
+        let filtered = self.attributes(&same, &["filter"])?.into_iter();
+        let filtered = filtered.filter(|(_, _, value)| !matches!(value.as_str(), "unspecified" | "unset" | "set"));
+        Ok(filtered.map(|(path, ..)| path).collect())
     }
 
     /// Writes a file of attributes: in the index it would count.
@@ -190,9 +209,9 @@ impl Desk {
         self.git.enter(files.iter().map(|(path, entry)| (entry.mode, &entry.blob, path.as_slice())))
     }
 
-    /// Returns the folder of that name in the folder.
+    /// Returns a folder beside that of the desk: in it, it could be in the way of the host's own names.
     pub fn place(&self, name: &str) -> PathBuf {
-        self.folder.join(name)
+        self.folder.with_extension(name)
     }
 
     /// Returns the folder from which files are read.

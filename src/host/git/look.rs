@@ -312,14 +312,28 @@ impl Looker<'_> {
 
     /// Tells of files that are what a checkout would write; returns the others.
     fn tell_untouched<'i>(&self, desk: &Desk, odd: Vec<Item<'i>>, ours: &mut Ours) -> Result<Vec<Item<'i>>> {
-        let like = |item: &Item<'_>| match item.own {
-            true => item.indexed.clone().or_else(|| item.base.clone()),
-            false => item.theirs.clone(),
-        };
-        let files: Entries = odd.iter().filter_map(|item| Some((item.path.to_vec(), like(item)?))).collect();
-        let written = self.written(desk, &files, "probe", false)?;
+        // What both sides agreed on comes first: of a filter whose results differ each time, the index may hold another.
+        let agreed = |item: &Item<'_>| if item.own { item.base.clone() } else { item.theirs.clone() };
+        let indexed = |item: &Item<'_>| item.indexed.clone().filter(|_| item.own);
+        let rest = self.tell_written(desk, odd, agreed, "agreed", ours)?;
+        let (again, rest): (Vec<_>, Vec<_>) =
+            rest.into_iter().partition(|item| indexed(item).is_some() && indexed(item) != agreed(item));
+        Ok(self.tell_written(desk, again, indexed, "indexed", ours)?.into_iter().chain(rest).collect())
+    }
+
+    /// Tells of files that are what a checkout of an entry would write; returns the others.
+    fn tell_written<'i>(
+        &self,
+        desk: &Desk,
+        items: Vec<Item<'i>>,
+        like: impl Fn(&Item<'_>) -> Option<Entry>,
+        name: &str,
+        ours: &mut Ours,
+    ) -> Result<Vec<Item<'i>>> {
+        let files: Entries = items.iter().filter_map(|item| Some((item.path.to_vec(), like(item)?))).collect();
+        let written = self.written(desk, &files, name, false)?;
         let mut rest = Vec::new();
-        for item in odd {
+        for item in items {
             match like(&item).filter(|_| item.raw.is_some() && written.get(item.path) == item.raw.as_ref()) {
                 Some(entry) => {
                     let here = self.here(&item, entry, Form::AsWritten);
@@ -341,10 +355,15 @@ impl Looker<'_> {
         if files.is_empty() {
             return Ok(BTreeMap::new());
         }
-        let failed: HashSet<_> = desk.write(&files, name)?.failed.into_iter().collect();
+        let written = desk.write(&files, name)?;
+        let failed: HashSet<_> = written.failed.into_iter().collect();
         let paths: Vec<&[u8]> = files.keys().filter(|path| !failed.contains(*path)).map(Vec::as_slice).collect();
         let ids = raw_ids(desk.git(), &desk.place(name), &paths, keep)?;
-        Ok(paths.into_iter().map(<[u8]>::to_vec).zip(ids).collect())
+        let mut bytes: BTreeMap<_, _> = paths.into_iter().map(<[u8]>::to_vec).zip(ids).collect();
+        for path in desk.unfiltered(&files, &bytes, &written.said)? {
+            bytes.remove(&path);
+        }
+        Ok(bytes)
     }
 
     /// Tells of files that were edited and are converted: by their content as git would store it, where writing that back
@@ -356,7 +375,16 @@ impl Looker<'_> {
         for item in &edited {
             self.copy(item.path, desk.folder())?;
         }
-        let seed = |item: &Item<'_>| item.indexed.clone().or_else(|| item.base.clone());
+        // git keeps the line ends of what it had: those of what the guest started from, for these two are merged. The
+        // host may have normalized its own meanwhile.
+        let seed = |item: &Item<'_>| {
+            let base = item.base.clone().filter(Entry::is_file);
+            if item.indexed.as_ref().is_none_or(Entry::is_file) {
+                base.or(item.indexed.clone())
+            } else {
+                item.indexed.clone()
+            }
+        };
         let seeds = edited.iter().filter_map(|item| Some((item.path.to_vec(), seed(item)?))).collect();
         let paths: Vec<&[u8]> = edited.iter().map(|item| item.path).collect();
         let cleaned = desk.read(&paths, &seeds)?;
@@ -397,8 +425,18 @@ impl Looker<'_> {
         for (item, blob) in items.iter().zip(ids) {
             let entry = |bytes: &BTreeMap<Vec<u8>, Oid>, entry: &Option<Entry>| {
                 let entry = entry.as_ref()?;
+                if !entry.is_file() {
+                    return Some(entry.clone());
+                }
                 Some(Entry { mode: entry.mode, blob: bytes.get(item.path)?.clone() })
             };
+            let is_lost = |bytes: &BTreeMap<_, _>, entry: &Option<Entry>| {
+                entry.as_ref().is_some_and(Entry::is_file) && !bytes.contains_key(item.path)
+            };
+            if is_lost(&base, &item.base) || is_lost(&theirs, &item.theirs) {
+                ours.obstacles.push(Obstacle::new(item.path, Why::FilterFailed));
+                continue;
+            }
             let form = Form::Bytes { base: entry(&base, &item.base), theirs: entry(&theirs, &item.theirs) };
             let here = self.here(item, Entry { mode: PLAIN, blob }, form);
             ours.files.insert(item.path.to_vec(), here);

@@ -124,9 +124,9 @@ pub fn stage(
             written.iter().filter(|(_, entry)| entry.is_file()).map(|(path, _)| path.as_slice()).collect();
         raws =
             files.iter().map(|path| path.to_vec()).zip(raw_ids(desk.git(), &desk.place(NEW), &files, false)?).collect();
-        let lost = unfiltered(&desk, &files, &written, &raws, &told.said)?;
+        let lost = desk.unfiltered(&written, &raws, &told.said)?;
         if !lost.is_empty() {
-            return Ok(Err(lost));
+            return Ok(Err(lost.iter().map(|path| Obstacle::new(path, Why::FilterFailed)).collect()));
         }
     }
     if !told.said.trim_ascii().is_empty() {
@@ -145,7 +145,7 @@ pub fn stage(
             (Source::Moved(from), _) => {
                 let old = steps[*from].old.as_ref();
                 let stood = old.and_then(|old| old.stood);
-                raw = old.and_then(|old| old.raw.clone());
+                raw = old.filter(|old| !is_bytes(&old.form)).and_then(|old| old.raw.clone());
                 let new = steps[number].new.as_mut();
                 new.into_iter().for_each(|new| new.staged = stood);
                 if let (Some(stood), Some(raw)) = (stood, raw) {
@@ -157,7 +157,7 @@ pub fn stage(
             (Source::Copied(from), _) => {
                 let old = &steps[*from];
                 let stood = old.old.as_ref().and_then(|old| old.stood);
-                raw = old.old.as_ref().and_then(|old| old.raw.clone());
+                raw = old.old.as_ref().filter(|old| !is_bytes(&old.form)).and_then(|old| old.raw.clone());
                 let mut file = top.read(&old.path).context(context)?;
                 let to = place.path.join(owned(&name));
                 std::io::copy(&mut file, &mut File::create(&to).context(context)?).context(context)?;
@@ -179,11 +179,10 @@ pub fn stage(
                     let mode = fs::metadata(&to).context(context)?.permissions().mode();
                     fs::set_permissions(&to, Permissions::from_mode(runnable(mode))).context(context)?;
                 }
-                // Its content cannot tell its bytes, so the next landing has to look again.
                 raw = None;
             }
             (Source::Written, form) => {
-                let from = [b"desk/", NEW.as_bytes(), b"/", &path].concat();
+                let from = [b"desk.", NEW.as_bytes(), b"/", &path].concat();
                 if let Form::LineEnds(ends) = form {
                     let file = main.path.join(owned(&from));
                     let text = fs::read(&file).context(context)?;
@@ -205,11 +204,18 @@ pub fn stage(
             }
         }
     }
-    let _ = fs::remove_dir_all(desk.folder());
+    for folder in [desk.folder(), &desk.place(NEW)] {
+        let _ = fs::remove_dir_all(folder);
+    }
     Ok(Ok(Staged { places, written: records }))
 }
 
-/// The folder in a desk for what is new.
+/// Tells whether no content of git's stands for the bytes of a file, so that the next landing has to look again.
+fn is_bytes(form: &Form) -> bool {
+    matches!(form, Form::Bytes { .. })
+}
+
+/// The place beside a desk for what is new.
 const NEW: &str = "new";
 
 fn record(entry: Entry, raw: Oid, file: &Identity) -> Record {
@@ -220,33 +226,6 @@ fn record(entry: Entry, raw: Oid, file: &Identity) -> Record {
 fn runnable(mode: u32) -> u32 {
     mode | ((mode & 0o444) >> 2)
 }
-
-/// Returns the paths that have a filter and came out as they went in, where a filter has failed: one that need not succeed
-/// passes content on as it is, and git says only so.
-fn unfiltered(
-    desk: &crate::host::git::filters::Desk,
-    files: &[&[u8]],
-    written: &Entries,
-    raws: &BTreeMap<Vec<u8>, Oid>,
-    said: &[u8],
-) -> Result<Vec<Obstacle>> {
-    let failed = said.windows(FAILED.len()).any(|said| said == FAILED);
-    if !failed {
-        return Ok(Vec::new());
-    }
-    let same = |path: &[u8]| raws.get(path) == written.get(path).map(|entry| &entry.blob);
-    let filtered: HashSet<Vec<u8>> = desk
-        .attributes(files, &["filter"])?
-        .into_iter()
-        .filter(|(_, _, value)| !matches!(value.as_str(), "unspecified" | "unset" | "set"))
-        .map(|(path, ..)| path)
-        .collect();
-    let lost = files.iter().filter(|path| filtered.contains(**path) && same(path));
-    Ok(lost.map(|path| Obstacle::new(path, Why::FilterFailed)).collect())
-}
-
-/// What git says of a filter that has failed and need not have succeeded.
-const FAILED: &[u8] = b"external filter";
 
 /// Copies a file or symlink to another file system, with its times and permissions.
 pub fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
