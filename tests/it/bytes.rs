@@ -1,13 +1,15 @@
 //! What stands on the host's disk is not what git stores: line ends, encodings, filters, pointers, names, and attributes
 //! that a guest may send. After each pull the host's files are compared byte for byte.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use crate::support::guest::{TestGuest, VM};
 use crate::support::host::{Host, edited, lines};
-use crate::support::{set_mode, write_file};
+use crate::support::{set_mode, write_file, write_program};
 
 const SINCE: [&str; 4] = ["pull", VM, "--base-commit", "HEAD@prepare"];
 
@@ -491,4 +493,490 @@ fn folders_and_files_of_any_name_are_converted() {
         form.holds(&host, ".gitattributes", &format!("*.other -text\n{}", attributes.replace('\r', "")));
         form.holds(&host, "new/.gitattributes", "*.none -text -diff\n");
     }
+}
+
+/// A repository with git-lfs, as far as its two filters go; what it would ask a server for it asks in vain, and that leaves
+/// a mark.
+struct Lfs {
+    host: Host,
+}
+
+impl Lfs {
+    fn new(guest: &TestGuest, names: &[&str]) -> Lfs {
+        let lfs = Lfs { host: Host::empty(guest) };
+        let host = &lfs.host;
+        let program = "#!/bin/sh\nstore=STORE\ntmp=$(mktemp)\ncat >\"$tmp\"\n\
+            place() { printf '%s/%.2s/%.2s/%s' \"$store\" \"$1\" \"${1#??}\" \"$1\"; }\n\
+            if test \"$(head -c 42 \"$tmp\")\" = 'version https://git-lfs.github.com/spec/v1'\nthen\n\
+            oid=$(sed -n 's/^oid sha256://p' \"$tmp\")\n\
+            if test \"$1\" = clean || test \"$GIT_LFS_SKIP_SMUDGE\" = 1\nthen cat \"$tmp\"\n\
+            elif test -e \"$(place \"$oid\")\"\nthen cat \"$(place \"$oid\")\"\n\
+            else echo no server >&2; touch \"$store.asked\"; exit 2\nfi\n\
+            elif test \"$1\" = clean\nthen\noid=$(sha256sum <\"$tmp\")\noid=${oid%% *}\n\
+            mkdir -p \"$(dirname \"$(place \"$oid\")\")\"\ncp \"$tmp\" \"$(place \"$oid\")\"\n\
+            printf 'version https://git-lfs.github.com/spec/v1\\noid sha256:%s\\nsize %s\\n' $oid $(($(wc -c <\"$tmp\")))\n\
+            else cat \"$tmp\"\nfi\nrm \"$tmp\"\n";
+        let store = host.file(".git/lfs/objects");
+        write_program(&host.path("git-lfs"), &program.replace("STORE", store.to_str().unwrap()));
+        for (key, value) in [("clean", "clean -- %f"), ("smudge", "smudge -- %f")] {
+            let command = format!("{} {value}", host.path("git-lfs").display());
+            host.git(&["config", &format!("filter.lfs.{key}"), &command]);
+        }
+        host.git(&["config", "filter.lfs.required", "true"]);
+        host.write(".gitattributes", "*.bin filter=lfs diff=lfs merge=lfs -text\n");
+        host.write("a", lines("a"));
+        for name in names {
+            host.write(name, Lfs::content(name));
+        }
+        host.commit("files");
+        host.prepare();
+        for name in names {
+            assert!(fs::read_to_string(guest.file(name)).unwrap().starts_with("version https://git-lfs"));
+        }
+        lfs
+    }
+
+    fn content(name: &str) -> String {
+        format!("content of {name}\n").repeat(100)
+    }
+
+    /// Returns the pointer of content, which is put into the store or not.
+    fn pointer(&self, content: &str, here: bool) -> String {
+        self.host.write("../tmp/content", content);
+        let clean = format!("{} clean <../tmp/content", self.host.path("git-lfs").display());
+        let output = self.host.command("sh").args(["-c", &clean]).output().unwrap();
+        let pointer = String::from_utf8(output.stdout).unwrap();
+        if !here {
+            fs::remove_file(self.place(&pointer)).unwrap();
+        }
+        pointer
+    }
+
+    fn place(&self, pointer: &str) -> PathBuf {
+        let (_, id) = pointer.split_once("sha256:").unwrap();
+        self.host.file(".git/lfs/objects").join(&id[..2]).join(&id[2..4]).join(&id[..64])
+    }
+
+    fn asked(&self) -> bool {
+        self.host.file(".git/lfs/objects.asked").exists()
+    }
+}
+
+#[test]
+fn a_pointer_of_git_lfs_never_takes_the_place_of_content() {
+    let guest = TestGuest::russh();
+    let names = ["both.bin", "edit.bin", "far.bin", "gone.bin", "keep.bin", "mode.bin", "move.bin"];
+    let lfs = Lfs::new(&guest, &names);
+    let host = &lfs.host;
+    let (kept, moved) = (stood(&host.file("keep.bin")), stood(&host.file("move.bin")));
+    let near = lfs.pointer(&Lfs::content("near"), true);
+    let far = lfs.pointer(&Lfs::content("far away"), false);
+    guest.write("a", edited("a", 1));
+    guest.write("edit.bin", &near);
+    guest.write("far.bin", &far);
+    guest.write("new.bin", lfs.pointer(&Lfs::content("new"), true));
+    guest.write("unknown.bin", lfs.pointer(&Lfs::content("unknown"), false));
+    fs::remove_file(guest.file("gone.bin")).unwrap();
+    set_mode(&guest.file("mode.bin"), 0o755);
+    guest.git(&["mv", "move.bin", "moved.bin"]);
+    let left = "warning: 'far.bin' does not land: it is a pointer of Git LFS, and its content is not here\n";
+    let said = pulls(
+        host,
+        "M\ta\nM\tedit.bin\nD\tgone.bin\nM\tmode.bin\nR100\tmove.bin\tmoved.bin\nA\tnew.bin\nA\tunknown.bin\n",
+    );
+    assert_eq!(said.matches(left).count(), 1, "{said}");
+    // Where there is no content, the pointer takes nothing's place: 'git lfs pull' gets it.
+    assert!(said.contains("'unknown.bin'") && host.read("unknown.bin").starts_with("version "), "{said}");
+    assert_eq!(host.read("edit.bin"), Lfs::content("near"));
+    assert_eq!(host.read("far.bin"), Lfs::content("far.bin"));
+    assert_eq!(host.read("new.bin"), Lfs::content("new"));
+    assert_eq!((host.read("moved.bin"), stood(&host.file("moved.bin"))), (Lfs::content("move.bin"), moved));
+    assert_eq!((host.read("mode.bin"), stood(&host.file("mode.bin")).3), (Lfs::content("mode.bin"), true));
+    assert_eq!(
+        host.git(&["status", "--porcelain", "--no-renames"]),
+        " M a\n M edit.bin\n D gone.bin\n M mode.bin\n D move.bin\n?? moved.bin\n?? new.bin\n?? unknown.bin"
+    );
+    assert!(pulls(host, "").contains(left));
+
+    // What the worker takes back is a pointer too; and so is what comes on top of an edit.
+    let old = host.git(&["rev-parse", ":edit.bin"]);
+    let old = host.git(&["cat-file", "blob", &old]) + "\n";
+    fs::remove_file(lfs.place(&old)).unwrap();
+    guest.write("edit.bin", &old);
+    host.write("both.bin", "edited here\n");
+    guest.write("both.bin", lfs.pointer("edited there\n", true));
+    guest.write("moved.bin", &near);
+    let (files, run) = (host.files_but(&[]), host.run(&SINCE));
+    assert_eq!(run.code, Some(1), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("\n  'both.bin' has changed here and in the guest, and is no text\n"),
+        "{}",
+        run.stderr
+    );
+    files.assert_same(&host.files_but(&[]));
+    let run = host.run(&[&SINCE[..], &["--conflict", "merge"]].concat());
+    assert_eq!((run.code, run.stdout.as_str()), (Some(7), "M\tmoved.bin\n"), "{}", run.stderr);
+    assert!(run.stderr.contains(left) && run.stderr.contains(&left.replace("far", "edit")), "{}", run.stderr);
+    assert_eq!(host.read("both.bin"), "edited here\n");
+    assert_eq!(host.read("edit.bin"), Lfs::content("near"));
+    assert_eq!(host.read("moved.bin"), Lfs::content("near"));
+
+    // It comes by other ways.
+    lfs.pointer(&Lfs::content("far away"), true);
+    guest.write("both.bin", lfs.pointer(&Lfs::content("both.bin"), true));
+    pulls(host, "M\tfar.bin\n");
+    assert_eq!(host.read("far.bin"), Lfs::content("far away"));
+    assert_eq!(stood(&host.file("keep.bin")), kept);
+    assert!(!lfs.asked(), "a server was asked");
+}
+
+#[test]
+fn attributes_that_landed_count_for_nothing() {
+    let hostile = [
+        "* merge=union\n",
+        "* merge=ours\n",
+        "* -merge\n",
+        "* filter=lfs\n",
+        "* conflict-marker-size=1073741824\n",
+        "* working-tree-encoding=FOO\n",
+        "* text eol=crlf\n",
+        "[attr]binary filter=lfs merge=ours\n* binary\n",
+    ];
+    for attributes in hostile {
+        println!("{attributes}");
+        let guest = TestGuest::russh();
+        let host = Host::new(&guest);
+        let mark = host.path("tmp/ran");
+        let run = format!("touch {}; cat %A", mark.display());
+        for key in ["merge.ours.driver", "filter.lfs.clean", "filter.lfs.smudge"] {
+            host.git(&["config", key, &run.replace("; cat %A", if key == "merge.ours.driver" { "" } else { "; cat" })]);
+        }
+        host.prepare();
+        // It can send what it likes, whatever its own git makes of that.
+        guest.write(".git/info/attributes", "* !filter !text !eol !working-tree-encoding\n");
+        guest.write(".gitattributes", attributes);
+        guest.write("folder/.gitattributes", attributes);
+        guest.write("new", "new\n");
+        pulls(&host, "A\t.gitattributes\nA\tfolder/.gitattributes\nA\tnew\n");
+        assert_eq!(host.read(".gitattributes"), attributes);
+
+        // A merge of both edits, a renamed file that was edited here, one that is written anew, one in conflict.
+        guest.write("a", edited("a", 1));
+        host.write("a", edited("a", 10));
+        guest.git(&["mv", "folder/c", "folder/d"]);
+        host.write("folder/c", edited("c", 10));
+        guest.write("run", "#!/bin/sh\necho\n");
+        let listed = host.run(&[&SINCE[..], &["-n"]].concat());
+        assert_eq!((listed.code, mark.exists()), (Some(0), false), "{}", listed.stderr);
+        pulls(&host, "M\ta\nR100\tfolder/c\tfolder/d\nM\trun\n");
+        assert_eq!(host.read("a"), edited("a", 1).replace("10\n", "10 edited\n"));
+        assert_eq!(host.read("folder/d"), edited("c", 10));
+        assert_eq!(host.read("run"), "#!/bin/sh\necho\n");
+        guest.write("b", edited("b", 5));
+        host.write("b", edited("b", 5).replace("edited", "host"));
+        refuses(&host, &[("b", "both-changed")]);
+        let run = host.run(&[&SINCE[..], &["--conflict", "merge"]].concat());
+        assert_eq!((run.code, run.stdout.as_str()), (Some(7), "M\tb\n"), "{}", run.stderr);
+        let conflict = "<<<<<<< host\nb 5 host\n=======\nb 5 edited\n>>>>>>> guest/dev\n";
+        assert_eq!(host.read("b"), lines("b").replace("b 5\n", conflict));
+        assert!(!mark.exists(), "{attributes}: a program ran");
+    }
+}
+
+#[test]
+fn the_hosts_own_attributes_count_and_its_merge_drivers_do_not_run() {
+    let guest = TestGuest::russh();
+    let host = Host::new(&guest);
+    let mark = host.path("tmp/ran");
+    for name in ["d", "union", "binary"] {
+        let driver = format!("echo owned >%P; echo printed; touch {}", mark.display());
+        host.git(&["config", &format!("merge.{name}.driver"), &driver]);
+    }
+    host.git(&["config", "merge.default", "d"]);
+    let names = ["driven", "marked", "plain", "unmerged", "united"];
+    for name in names {
+        host.write(name, lines(name));
+    }
+    let attributes = "driven merge=d\nmarked conflict-marker-size=20\nunmerged -merge\nunited merge=union\n";
+    host.write(".gitattributes", attributes);
+    host.commit("attributes");
+    // What is not committed counts for nothing either.
+    host.write(".gitattributes", "* merge=union\n");
+    host.git(&["update-index", "--assume-unchanged", ".gitattributes"]);
+    host.prepare();
+    for name in names {
+        guest.write(name, edited(name, 1));
+        host.write(name, edited(name, 10));
+    }
+    let told = "warning: 'driven' was merged as text: merge driver 'd' is a program, and was not run\n";
+    refuses(&host, &[("unmerged", "binary")]);
+    host.write("unmerged", lines("unmerged"));
+    let files = host.files_but(&[]);
+    let dry = host.run(&[&SINCE[..], &["-n"]].concat());
+    assert!(dry.code == Some(0) && dry.stderr.contains(told), "{}", dry.stderr);
+    files.assert_same(&host.files_but(&[]));
+    assert!(pulls(&host, "M\tdriven\nM\tmarked\nM\tplain\nM\tunited\nM\tunmerged\n").contains(told));
+    for name in ["driven", "marked", "plain", "united"] {
+        assert_eq!(host.read(name), edited(name, 1).replace("10\n", "10 edited\n"));
+    }
+    for name in names {
+        replace(&guest.file(name), format!("{name} 5\n").as_bytes(), format!("{name} 5 worker\n").as_bytes());
+        replace(&host.file(name), format!("{name} 5\n").as_bytes(), format!("{name} 5 host\n").as_bytes());
+    }
+    let kinds = [("driven", "both-changed"), ("marked", "both-changed"), ("plain", "both-changed")];
+    refuses(&host, &[&kinds[..], &[("unmerged", "binary")]].concat());
+    let run = host.run(&[&SINCE[..], &["--conflict", "merge"]].concat());
+    assert_eq!(run.stdout, "M\tdriven\nM\tmarked\nM\tplain\nM\tunited\n", "{}", run.stderr);
+    assert!(run.stderr.contains(told), "{}", run.stderr);
+    for (name, size) in [("driven", 7), ("marked", 20), ("plain", 7)] {
+        let marks = ["<", "=", ">"].map(|mark| mark.repeat(size));
+        let conflict =
+            format!("{} host\n{name} 5 host\n{}\n{name} 5 worker\n{} guest/dev\n", marks[0], marks[1], marks[2]);
+        let text = edited(name, 1).replace("10\n", "10 edited\n");
+        assert_eq!(host.read(name), text.replace(&format!("{name} 5\n"), &conflict));
+    }
+    let both = edited("united", 1).replace("united 5\n", "united 5 host\nunited 5 worker\n");
+    assert_eq!(host.read("united"), both.replace("10\n", "10 edited\n"));
+    assert_eq!(host.read("unmerged"), edited("unmerged", 1).replace("unmerged 5\n", "unmerged 5 host\n"));
+    assert!(!mark.exists(), "a driver ran");
+}
+
+#[test]
+fn modes_and_links_survive_where_the_disk_has_none() {
+    let settings: [&[&str]; 4] = [
+        &["core.fileMode"],
+        &["core.symlinks"],
+        &["core.fileMode", "core.symlinks", "core.ignoreStat"],
+        &["core.ignoreStat"],
+    ];
+    for keys in settings {
+        println!("{keys:?}");
+        let guest = TestGuest::russh();
+        let host = Host::new(&guest);
+        std::os::unix::fs::symlink("a", host.file("link")).unwrap();
+        host.write(".gitattributes", "both text eol=crlf\n");
+        host.write("both", lines("both"));
+        host.commit("a link");
+        let links = !keys.contains(&"core.symlinks");
+        for key in keys {
+            host.git(&["config", key, if *key == "core.ignoreStat" { "true" } else { "false" }]);
+        }
+        // As a file system without modes and links has them.
+        if !links {
+            fs::remove_file(host.file("link")).unwrap();
+        }
+        fs::remove_file(host.file("both")).unwrap();
+        host.git(&["checkout", "-q", "--", "."]);
+        if keys.contains(&"core.fileMode") {
+            set_mode(&host.file("run"), 0o644);
+        }
+        host.prepare();
+        assert_eq!(guest.git(&["status", "--porcelain"]), "");
+        let link = |name: &str, to: &str| {
+            let _ = fs::remove_file(guest.file(name));
+            std::os::unix::fs::symlink(to, guest.file(name)).unwrap();
+        };
+        let leads = |name: &str, to: &str| match links {
+            true => assert_eq!(fs::read_link(host.file(name)).unwrap().to_str().unwrap(), to),
+            false => assert_eq!(host.read(name), to),
+        };
+        guest.write("tool", "one\n");
+        set_mode(&guest.file("tool"), 0o755);
+        link("new", "a");
+        guest.write("a", edited("a", 1));
+        pulls(&host, "M\ta\nA\tnew\nA\ttool\n");
+        leads("new", "a");
+
+        guest.write("tool", "one\ntwo\n");
+        guest.write("run", "#!/bin/sh\necho\n");
+        link("new", "b");
+        link("link", "b");
+        guest.write("both", crlf(&edited("both", 1)));
+        host.write("both", crlf(&edited("both", 10)));
+        pulls(&host, "M\tboth\nM\tlink\nM\tnew\nM\trun\nM\ttool\n");
+        leads("new", "b");
+        leads("link", "b");
+        assert_eq!(host.read("both").into_bytes(), crlf(&edited("both", 1).replace("10\n", "10 edited\n")));
+
+        guest.git(&["add", "-A"]);
+        guest.git(&["mv", "tool", "tools"]);
+        guest.git(&["mv", "new", "newer"]);
+        guest.write("run", "#!/bin/sh\necho again\n");
+        pulls(&host, "R100\tnew\tnewer\nM\trun\nR100\ttool\ttools\n");
+        leads("newer", "b");
+        assert_eq!((host.read("tools"), host.read("run")), ("one\ntwo\n".into(), "#!/bin/sh\necho again\n".into()));
+        let landed = host.git(&["for-each-ref", "--sort=-committerdate", "--format=%(refname)", "refs/banger/"]);
+        let newest = landed.lines().filter(|name| name.contains("/landings/")).max().unwrap();
+        let modes = host.git(&["ls-tree", "-r", "--format=%(objectmode) %(path)", &format!("{newest}:after")]);
+        assert_eq!(modes, "120000 newer\n100755 run\n100755 tools");
+        pulls(&host, "");
+    }
+}
+
+#[test]
+fn files_that_are_hidden_from_git_are_files_and_missing_ones_are_not_deleted() {
+    let guest = TestGuest::russh();
+    let host = Host::new(&guest);
+    host.write("kept/x", lines("x"));
+    host.write("far/y", lines("y"));
+    host.write("far/z", lines("z"));
+    host.commit("folders");
+    host.prepare();
+    host.git(&["update-index", "--assume-unchanged", "a"]);
+    host.git(&["update-index", "--skip-worktree", "b"]);
+    for name in ["a", "b"] {
+        host.write(name, edited(name, 10));
+        guest.write(name, edited(name, 1));
+    }
+    pulls(&host, "M\ta\nM\tb\n");
+    host.write("a", edited("a", 1).replace("10\n", "10 edited again\n"));
+    guest.write("a", edited("a", 1).replace("a 2\n", "a 2 worker\n"));
+    pulls(&host, "M\ta\n");
+    assert_eq!(host.read("a"), edited("a", 1).replace("10\n", "10 edited again\n").replace("a 2\n", "a 2 worker\n"));
+    assert_eq!(host.read("b"), edited("b", 1).replace("10\n", "10 edited\n"));
+    let flags = host.git(&["ls-files", "-v", "a", "b"]);
+    assert_eq!(flags, "h a\nS b");
+    host.write("a", edited("a", 1).replace("a 2\n", "a 2 host\n"));
+    guest.write("a", edited("a", 1).replace("a 2\n", "a 2 worker again\n"));
+    refuses(&host, &[("a", "both-changed")]);
+    guest.write("a", edited("a", 1).replace("a 2\n", "a 2 worker\n"));
+
+    host.git(&["update-index", "--no-assume-unchanged", "a"]);
+    host.git(&["update-index", "--no-skip-worktree", "b"]);
+    host.commit("what landed");
+    host.git(&["sparse-checkout", "set", "kept"]);
+    assert!(!host.file("far/y").exists());
+    // What is on disk outside of the patterns is a file as any other.
+    host.write("far/y", edited("y", 10));
+    guest.write("far/y", edited("y", 1));
+    guest.write("kept/x", edited("x", 1));
+    pulls(&host, "M\tfar/y\nM\tkept/x\n");
+    assert_eq!(host.read("far/y"), edited("y", 1).replace("10\n", "10 edited\n"));
+    assert!(!host.file("far/z").exists() && host.git(&["status", "--porcelain", "far/z"]).is_empty());
+    for change in ["edit", "delete", "rename", "chmod"] {
+        match change {
+            "edit" => guest.write("far/z", edited("z", 1)),
+            "delete" => fs::remove_file(guest.file("far/z")).unwrap(),
+            "rename" => drop(guest.git(&["mv", "far/z", "kept/z"])),
+            _ => set_mode(&guest.file("far/z"), 0o755),
+        }
+        refuses(&host, &[("far/z", "outside-sparse")]);
+        guest.git(&["reset", "-q", "--hard"]);
+        guest.write("a", edited("a", 1).replace("a 2\n", "a 2 worker\n"));
+        guest.write("b", edited("b", 1));
+        guest.write("far/y", edited("y", 1));
+        guest.write("kept/x", edited("x", 1));
+        pulls(&host, "");
+    }
+}
+
+#[test]
+fn names_of_every_kind_land_and_merge() {
+    const NAMES: [&[u8]; 16] = [
+        b":!x",
+        b":(top)y",
+        b"\"q",
+        b"a\nb",
+        b"*",
+        b"[x]",
+        b" lead",
+        b"trail ",
+        b"\xff\xfe",
+        b"a\\b",
+        b"\ttab",
+        b"-rf",
+        b"#h",
+        b"!neg",
+        b"a\rb",
+        b"q\"\\\n\x01",
+    ];
+    let path = |folder: &str, name: &[u8]| [folder.as_bytes(), b"/", name].concat();
+    let on = |top: PathBuf, path: &[u8]| top.join(OsStr::from_bytes(path));
+    for attributes in ["", "* text eol=crlf\nboth/* merge=union\n"] {
+        let form = if attributes.is_empty() { plain } else { crlf };
+        let guest = TestGuest::russh();
+        let host = Host::empty(&guest);
+        host.write(".gitattributes", attributes);
+        for name in NAMES {
+            for folder in ["both", "edit", "from", "gone", "mode"] {
+                write_file(&on(host.repo(), &path(folder, name)), &form(&lines(folder)));
+            }
+        }
+        host.commit("files");
+        host.prepare();
+        fs::create_dir(guest.file("to")).unwrap();
+        for name in NAMES {
+            write_file(&on(guest.workspace(), &path("both", name)), &form(&edited("both", 1)));
+            write_file(&on(guest.workspace(), &path("edit", name)), &form(&edited("edit", 1)));
+            fs::rename(on(guest.workspace(), &path("from", name)), on(guest.workspace(), &path("to", name))).unwrap();
+            fs::remove_file(on(guest.workspace(), &path("gone", name))).unwrap();
+            set_mode(&on(guest.workspace(), &path("mode", name)), 0o755);
+            write_file(&on(host.repo(), &path("both", name)), &form(&edited("both", 10)));
+        }
+        write_file(&on(host.repo(), &path("from", NAMES[3])), &form(&edited("from", 10)));
+        let run = host.run(&SINCE);
+        assert_eq!(run.code, Some(0), "{}", run.stderr);
+        for name in NAMES {
+            let read = |folder| fs::read(on(host.repo(), &path(folder, name))).ok();
+            let to = if name == NAMES[3] { edited("from", 10) } else { lines("from") };
+            assert_eq!(read("both"), Some(form(&edited("both", 1).replace("10\n", "10 edited\n"))), "{name:?}");
+            assert_eq!(read("edit"), Some(form(&edited("edit", 1))), "{name:?}");
+            assert_eq!((read("from"), read("gone")), (None, None), "{name:?}");
+            assert_eq!(read("to"), Some(form(&to)), "{name:?}");
+            assert_eq!(read("mode"), Some(form(&lines("mode"))), "{name:?}");
+            assert!(stood(&on(host.repo(), &path("mode", name))).3, "{name:?}");
+        }
+
+        for name in NAMES {
+            write_file(
+                &on(guest.workspace(), &path("both", name)),
+                &form(&edited("both", 1).replace("both 5", "worker 5")),
+            );
+            let here = edited("both", 1).replace("10\n", "10 edited\n").replace("both 5", "host 5");
+            write_file(&on(host.repo(), &path("both", name)), &form(&here));
+        }
+        let (files, run) = (host.files_but(&[]), host.run(&[&SINCE[..], &["--json"]].concat()));
+        if attributes.is_empty() {
+            let error: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+            assert_eq!(error["error"]["paths"].as_array().unwrap().len(), NAMES.len(), "{}", run.stdout);
+            files.assert_same(&host.files_but(&[]));
+        } else {
+            // The host's own 'union'.
+            assert_eq!(run.code, Some(0), "{}", run.stderr);
+            let text = edited("both", 1).replace("10\n", "10 edited\n").replace("both 5\n", "host 5\nworker 5\n");
+            for name in NAMES {
+                assert_eq!(fs::read(on(host.repo(), &path("both", name))).unwrap(), form(&text), "{name:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn attributes_that_both_sides_edit_are_merged_and_count_once_they_are_committed() {
+    let guest = TestGuest::russh();
+    let host = Host::new(&guest);
+    host.write(".gitattributes", lines("*.none").replace(' ', "") + "b text eol=crlf\n");
+    fs::remove_file(host.file("b")).unwrap();
+    host.git(&["add", "-A"]);
+    host.write("b", lines("b"));
+    host.commit("attributes");
+    fs::remove_file(host.file("b")).unwrap();
+    host.git(&["checkout", "-q", "--", "."]);
+    host.prepare();
+    let attributes = host.read(".gitattributes");
+    host.write(".gitattributes", attributes.clone() + "a text eol=crlf\n");
+    guest.write(".gitattributes", "folder/* text eol=crlf\n".to_owned() + &attributes);
+    guest.write("a", edited("a", 1));
+    guest.write("b", crlf(&edited("b", 1)));
+    pulls(&host, "M\t.gitattributes\nM\ta\nM\tb\n");
+    let merged = "folder/* text eol=crlf\n".to_owned() + &attributes + "a text eol=crlf\n";
+    assert_eq!(host.read(".gitattributes"), merged);
+    assert_eq!((host.read("a"), host.read("b").into_bytes()), (edited("a", 1), crlf(&edited("b", 1))));
+
+    host.commit("what landed");
+    guest.write("folder/c", crlf(&edited("c", 1)));
+    guest.write("a", edited("a", 1).replace("a 5\n", "a 5 worker\n"));
+    pulls(&host, "M\ta\nM\tfolder/c\n");
+    assert_eq!(host.read("folder/c").into_bytes(), crlf(&edited("c", 1)));
+    assert_eq!(host.read("a").into_bytes(), crlf(&edited("a", 1).replace("a 5\n", "a 5 worker\n")));
 }

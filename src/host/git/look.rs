@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use super::filters::{Desk, Indexed, indexed, raw_ids};
+use super::lfs;
 use crate::error::{Context, Result};
 use crate::host::entries::{self, Entries, Entry, GITLINK, PLAIN, PROGRAM, SYMLINK, folders, from_nul};
 use crate::host::folders::{Folders, Identity, owned, split};
@@ -389,13 +390,18 @@ impl Looker<'_> {
         let paths: Vec<&[u8]> = edited.iter().map(|item| item.path).collect();
         let cleaned = desk.read(&paths, &seeds)?;
         let again = self.written(desk, &cleaned, "again", false)?;
+        let stands = |item: &&Item<'_>| again.contains_key(item.path) && again.get(item.path) != item.raw.as_ref();
+        let others =
+            edited.iter().filter(stands).filter_map(|item| Some((item.path.to_vec(), cleaned.get(item.path)?)));
+        let pointers = lfs::among(desk, &others.map(|(path, entry)| (path, entry.blob.clone())).collect())?;
         let mut inexpressible = Vec::new();
         for item in edited {
             let (Some(entry), Some(back)) = (cleaned.get(item.path), again.get(item.path)) else {
                 ours.obstacles.push(Obstacle::new(item.path, Why::FilterFailed));
                 continue;
             };
-            let form = if item.raw.as_ref() == Some(back) {
+            // A pointer stands for the very bytes from which it was made.
+            let form = if item.raw.as_ref() == Some(back) || pointers.contains_key(item.path) {
                 Some(Form::AsWritten)
             } else {
                 self.line_ends(&item, &desk.place("again"))?.map(Form::LineEnds)

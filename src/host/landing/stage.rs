@@ -93,7 +93,7 @@ pub fn stage(
     scratch: &Scratch,
     lock: &Lock,
     steps: &mut [Step],
-    at_hand: &HashSet<Vec<u8>>,
+    at_hand: &HashSet<Oid>,
 ) -> Result<Result<Staged, Vec<Obstacle>>> {
     let top = Folders::open(repo.top()?)?;
     let places = places(repo, lock, &top, steps)?;
@@ -107,7 +107,7 @@ pub fn stage(
     let main = &places[0];
     let (desk, converts) = repo.vcs.desk(repo, scratch, &main.path.join("desk"), &paths)?;
     let (content, others): (Entries, Entries) =
-        written.clone().into_iter().partition(|(path, _)| at_hand.contains(path));
+        written.clone().into_iter().partition(|(_, entry)| at_hand.contains(&entry.blob));
     let mut told = desk.write(&others, NEW)?;
     if !content.is_empty() {
         let more = desk.with_content().write(&content, NEW)?;
