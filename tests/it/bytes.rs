@@ -256,7 +256,7 @@ const BETWEEN: [(&str, &[&[&str]]); 5] = [
 
 #[test]
 fn converted_files_land_byte_for_byte_again_and_again() {
-    let names = ["both", "edit", "gone", "keep", "mode", "move"];
+    let names = ["both", "edit", "gone", "keep", "mode", "move", "roam", "stray"];
     for (number, form) in FORMS.iter().enumerate() {
         let guest = TestGuest::russh();
         let host = form.host(&guest, &names);
@@ -268,17 +268,30 @@ fn converted_files_land_byte_for_byte_again_and_again() {
         form.work(&guest, "both.t", "both 3\n", "both 3 worker\n");
         form.edit(&host, "both.t", "both 10\n", "both 10 host\n");
         set_mode(&guest.file("mode.t"), 0o755);
-        guest.git(&["mv", "move.t", "moved.t"]);
+        for (from, to) in [("move.t", "moved.t"), ("roam.t", "roamed.t"), ("stray.t", "strayed.t")] {
+            guest.git(&["mv", from, to]);
+        }
+        form.work(&guest, "roamed.t", "roam 3\n", "roam 3 worker\n");
+        form.edit(&host, "roam.t", "roam 10\n", "roam 10 host\n");
+        form.edit(&host, "stray.t", "stray 10\n", "stray 10 host\n");
         fs::remove_file(guest.file("gone.t")).unwrap();
         let moved = stood(&host.file("move.t"));
-        pulls(&host, "M\tboth.t\nM\tedit.t\nD\tgone.t\nM\tmode.t\nR100\tmove.t\tmoved.t\n");
+        let strayed = stood(&host.file("stray.t"));
+        pulls(
+            &host,
+            "M\tboth.t\nM\tedit.t\nD\tgone.t\nM\tmode.t\nR100\tmove.t\tmoved.t\nD\troam.t\nA\troamed.t\n\
+             R100\tstray.t\tstrayed.t\n",
+        );
+        form.holds(&host, "roamed.t", &lines("roam").replace(" 3\n", " 3 worker\n").replace(" 10\n", " 10 host\n"));
+        form.holds(&host, "strayed.t", &lines("stray").replace(" 10\n", " 10 host\n"));
+        assert_eq!(stood(&host.file("strayed.t")), strayed, "{}: the file was not moved", form.name);
         form.holds(&host, "edit.t", &edited("edit", 1).replace("edited", "worker"));
         form.holds(&host, "both.t", &lines("both").replace(" 3\n", " 3 worker\n").replace(" 10\n", " 10 host\n"));
         form.holds(&host, "mode.t", &lines("mode"));
         form.holds(&host, "moved.t", &lines("move"));
         assert_eq!(stood(&host.file("moved.t")), moved, "{}: the file was not moved", form.name);
         assert!(stood(&host.file("mode.t")).3 && !host.file("move.t").exists() && !host.file("gone.t").exists());
-        form.status(&host, " M both.t\n M edit.t\n D gone.t\n M mode.t\n D move.t\n?? moved.t");
+        form.status(&host, " M both.t\n M edit.t\n D gone.t\n M mode.t\n D move.t\n D roam.t\n D stray.t\n?? moved.t\n?? roamed.t\n?? strayed.t");
         pulls(&host, "");
 
         // Each form with another thing between the pulls.
@@ -647,9 +660,8 @@ fn attributes_that_landed_count_for_nothing() {
         let guest = TestGuest::russh();
         let host = Host::new(&guest);
         let mark = host.path("tmp/ran");
-        let run = format!("touch {}; cat %A", mark.display());
         for key in ["merge.ours.driver", "filter.lfs.clean", "filter.lfs.smudge"] {
-            host.git(&["config", key, &run.replace("; cat %A", if key == "merge.ours.driver" { "" } else { "; cat" })]);
+            host.git(&["config", key, &format!("touch {}; cat", mark.display())]);
         }
         host.prepare();
         // It can send what it likes, whatever its own git makes of that.
@@ -979,4 +991,110 @@ fn attributes_that_both_sides_edit_are_merged_and_count_once_they_are_committed(
     pulls(&host, "M\ta\nM\tfolder/c\n");
     assert_eq!(host.read("folder/c").into_bytes(), crlf(&edited("c", 1)));
     assert_eq!(host.read("a").into_bytes(), crlf(&edited("a", 1).replace("a 5\n", "a 5 worker\n")));
+}
+
+#[test]
+fn an_id_is_expanded_and_line_ends_are_those_of_the_file() {
+    let guest = TestGuest::russh();
+    let host = Host::empty(&guest);
+    let ident = |name: &str| lines(name) + "$Id$\n";
+    host.write(".gitattributes", "*.id ident\n");
+    for name in ["both", "edit", "mode", "move"] {
+        host.write(&format!("{name}.id"), ident(name));
+    }
+    for name in ["crlf", "mixed", "renamed"] {
+        host.write(name, lines(name));
+    }
+    host.commit("files");
+    for name in ["both.id", "edit.id", "mode.id", "move.id"] {
+        fs::remove_file(host.file(name)).unwrap();
+    }
+    host.git(&["checkout", "-q", "--", "."]);
+    host.git(&["config", "core.autocrlf", "input"]);
+    host.prepare();
+    let id = |text: &str| {
+        host.write("../tmp/text", text);
+        host.git(&["hash-object", "--no-filters", "../tmp/text"])
+    };
+    let expanded = |text: &str| text.replace("$Id$", &format!("$Id: {} $", id(text)));
+    assert_eq!(host.read("edit.id"), expanded(&ident("edit")));
+    let (mode, moved) = (host.read("mode.id"), stood(&host.file("move.id")));
+
+    let work = |path: &str, from: &str, to: &str| replace(&guest.file(path), from.as_bytes(), to.as_bytes());
+    work("edit.id", "edit 1\n", "edit 1 edited\n");
+    work("both.id", "both 1\n", "both 1 edited\n");
+    set_mode(&guest.file("mode.id"), 0o755);
+    guest.git(&["mv", "move.id", "moved.id"]);
+    work("crlf", "crlf 1\n", "crlf 1 edited\n");
+    work("mixed", "mixed 1\n", "mixed 1 edited\n");
+    guest.git(&["mv", "renamed", "new"]);
+    // The host edits, and an editor writes other line ends: in all lines, or in the one.
+    replace(&host.file("both.id"), b"both 10\n", b"both 10 edited\n");
+    host.write("crlf", crlf(&edited("crlf", 10)));
+    host.write("mixed", edited("mixed", 10).replace("10 edited\n", "10 edited\r\n"));
+    host.write("renamed", crlf(&edited("renamed", 10)));
+    pulls(
+        &host,
+        "M\tboth.id\nM\tcrlf\nM\tedit.id\nM\tmixed\nM\tmode.id\nR100\tmove.id\tmoved.id\nR100\trenamed\tnew\n",
+    );
+    assert_eq!(host.read("edit.id"), expanded(&(edited("edit", 1) + "$Id$\n")));
+    let (text, rest) =
+        host.read("both.id").split_once("$Id: ").map(|(text, rest)| (text.to_owned(), rest.to_owned())).unwrap();
+    assert_eq!((text, rest.len()), (edited("both", 1).replace("10\n", "10 edited\n"), " $\n".len() + 40));
+    assert_eq!(host.read("mode.id"), mode);
+    assert_eq!(stood(&host.file("moved.id")), moved);
+    assert_eq!(host.read("crlf").into_bytes(), crlf(&edited("crlf", 1).replace("10\n", "10 edited\n")));
+    assert_eq!(host.read("mixed"), edited("mixed", 1).replace("10\n", "10 edited\r\n"));
+    assert_eq!(host.read("new").into_bytes(), crlf(&edited("renamed", 10)));
+    host.git(&["add", "-A"]);
+    assert_eq!(host.git(&["show", ":crlf"]) + "\n", edited("crlf", 1).replace("10\n", "10 edited\n"));
+
+    for name in ["both.id", "edit.id"] {
+        let line = name.replace(".id", " 5\n");
+        work(name, &line, &line.replace("5", "5 worker"));
+    }
+    work("crlf", "crlf 5\n", "crlf 5 worker\n");
+    work("mixed", "mixed 5\n", "mixed 5 worker\n");
+    work("new", "renamed 5\n", "renamed 5 worker\n");
+    pulls(&host, "M\tboth.id\nM\tcrlf\nM\tedit.id\nM\tmixed\nM\tnew\n");
+    assert_eq!(host.read("edit.id"), expanded(&(edited("edit", 1).replace("5\n", "5 worker\n") + "$Id$\n")));
+    assert_eq!(host.read("mixed"), edited("mixed", 1).replace("5\n", "5 worker\n").replace("10\n", "10 edited\r\n"));
+    let text = |name: &str| edited(name, 10).replace("5\n", "5 worker\n");
+    assert_eq!(host.read("new").into_bytes(), crlf(&text("renamed")));
+    assert_eq!(host.read("crlf").into_bytes(), crlf(&text("crlf").replace("crlf 1\n", "crlf 1 edited\n")));
+}
+
+#[test]
+fn a_file_that_moves_to_where_it_is_converted_otherwise_is_written_anew() {
+    let guest = TestGuest::russh();
+    let host = Host::empty(&guest);
+    for (key, value) in CRYPT {
+        host.git(&["config", key, value]);
+    }
+    host.write(".gitattributes", "*.crlf text eol=crlf\n*.bin -text\n*.crypt filter=crypt\n");
+    host.write("a.crlf", crlf(&lines("a")));
+    host.write("b.bin", lines("b"));
+    host.write("c.crypt", lines("c"));
+    host.write("d.bin", lines("d"));
+    host.write("e.crlf", crlf(&lines("e")));
+    host.commit("files");
+    host.prepare();
+    let e = stood(&host.file("e.crlf"));
+    let moves =
+        [("a.crlf", "a.bin"), ("b.bin", "b.crlf"), ("c.crypt", "c.bin"), ("d.bin", "d.crypt"), ("e.crlf", "f.crlf")];
+    for (from, to) in moves {
+        guest.git(&["mv", from, to]);
+        fs::remove_file(guest.file(to)).unwrap();
+    }
+    guest.git(&["checkout", "-q", "--", "."]);
+    let run = host.run(&SINCE);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    // As a checkout of the same would write them.
+    assert_eq!(host.read("a.bin"), lines("a"));
+    assert_eq!(host.read("b.crlf").into_bytes(), crlf(&lines("b")));
+    assert_eq!(host.read("c.bin").into_bytes(), rot13(&lines("c")));
+    assert_eq!(host.read("d.crypt").into_bytes(), rot13(&lines("d")));
+    assert_eq!((host.read("f.crlf").into_bytes(), stood(&host.file("f.crlf"))), (crlf(&lines("e")), e));
+    host.git(&["add", "-A"]);
+    assert_eq!(host.git(&["write-tree"]), guest.git(&["write-tree"]));
 }

@@ -16,6 +16,9 @@ use crate::snapshot::Oid;
 /// The name of the files that say which content is converted, and how.
 const ATTRIBUTES: &[u8] = b".gitattributes";
 
+/// The attributes that have git write other bytes than it stores.
+const CONVERSION: [&str; 6] = ["filter", "text", "eol", "crlf", "ident", "working-tree-encoding"];
+
 /// A folder into which git writes files as they stand in a work tree, or from which it reads them so.
 #[derive(Debug)]
 pub struct Desk {
@@ -91,10 +94,21 @@ impl Desk {
     /// # Errors
     /// When git fails.
     pub fn converted(&self, paths: &[&[u8]]) -> Result<HashSet<Vec<u8>>> {
-        let names = ["filter", "text", "eol", "crlf", "ident", "working-tree-encoding"];
-        let told = self.attributes(paths, &names)?;
+        let told = self.attributes(paths, &CONVERSION)?;
         let counts = |value: &str| !matches!(value, "unspecified" | "unset");
         Ok(told.into_iter().filter(|(_, _, value)| counts(value)).map(|(path, ..)| path).collect())
+    }
+
+    /// Returns which of these pairs of paths are converted in two ways; content of Git LFS is the same everywhere.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub fn differ(&self, pairs: &[(&[u8], &[u8])]) -> Result<Vec<bool>> {
+        let paths: Vec<&[u8]> = pairs.iter().flat_map(|(from, to)| [*from, *to]).collect();
+        let told = self.attributes(&paths, &CONVERSION)?;
+        let ways: Vec<Vec<&str>> =
+            told.chunks(CONVERSION.len()).map(|way| way.iter().map(|(.., value)| value.as_str()).collect()).collect();
+        Ok(ways.chunks(2).map(|way| way[0] != way[1] && way[0][0] != "lfs").collect())
     }
 
     /// Writes files as a checkout would, into the [`place`](Desk::place) of that name.

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::filters::{Desk, Indexed, indexed, raw_ids};
 use super::lfs;
-use crate::error::{Context, Result};
+use crate::error::{Context, Error, Result};
 use crate::host::entries::{self, Entries, Entry, GITLINK, PLAIN, PROGRAM, SYMLINK, folders, from_nul};
 use crate::host::folders::{Folders, Identity, owned, split};
 use crate::host::landing::look::{Asked, Form, Here, LineEnds, Ours, Record};
@@ -404,7 +404,7 @@ impl Looker<'_> {
             let form = if item.raw.as_ref() == Some(back) || pointers.contains_key(item.path) {
                 Some(Form::AsWritten)
             } else {
-                self.line_ends(&item, &desk.place("again"))?.map(Form::LineEnds)
+                self.near(desk, &item, &desk.place("again"))?
             };
             match form {
                 Some(form) => {
@@ -450,8 +450,9 @@ impl Looker<'_> {
         Ok(())
     }
 
-    /// Returns the line ends of a file that differs in nothing else from what a checkout would write.
-    fn line_ends(&self, item: &Item<'_>, written: &Path) -> Result<Option<LineEnds>> {
+    /// Returns the form of a file that differs in its line ends alone from what a checkout would write, or in ids that are
+    /// expanded anew with each content.
+    fn near(&self, desk: &Desk, item: &Item<'_>, written: &Path) -> Result<Option<Form>> {
         if item.stood.size > TEXT {
             return Ok(None);
         }
@@ -460,11 +461,11 @@ impl Looker<'_> {
         let mut file = self.folders.read(item.path).context(context)?;
         std::io::Read::read_to_end(&mut file, &mut here).context(context)?;
         let there = fs::read(written.join(owned(item.path))).context(context)?;
-        let ends = match LineEnds::of(&here) {
-            Some(ends) => ends,
-            None => return Ok(None),
-        };
-        Ok((ends.apply(&there) == here).then_some(ends))
+        if let Some(ends) = LineEnds::of(&here).filter(|ends| ends.apply(&there) == here) {
+            return Ok(Some(Form::LineEnds(ends)));
+        }
+        let expands = || Ok::<_, Error>(desk.attributes(&[item.path], &["ident"])?.iter().any(|told| told.2 == "set"));
+        Ok((collapsed(&here) == collapsed(&there) && expands()?).then_some(Form::AsWritten))
     }
 
     fn copy(&self, path: &[u8], folder: &Path) -> Result<()> {
@@ -547,6 +548,29 @@ impl Looker<'_> {
         ours.elsewhere = elsewhere.files;
         Ok(())
     }
+}
+
+/// Returns a text with each `$Id: …$` as `$Id$`.
+fn collapsed(text: &[u8]) -> Vec<u8> {
+    let mut result = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.windows(4).position(|bytes| bytes == b"$Id:") {
+        let (before, id) = rest.split_at(at);
+        result.extend(before);
+        let end = id[4..].iter().position(|byte| matches!(byte, b'$' | b'\n')).map(|end| end + 4);
+        match end.filter(|end| id[*end] == b'$') {
+            Some(end) => {
+                result.extend(b"$Id$");
+                rest = &id[end + 1..];
+            }
+            None => {
+                result.extend(&id[..4]);
+                rest = &id[4..];
+            }
+        }
+    }
+    result.extend(rest);
+    result
 }
 
 /// Returns the paths of new files that are, on this disk, the same as ones that go: it does not tell `README` from `readme`.

@@ -13,7 +13,7 @@ use crate::error::{Context, Result};
 use crate::host::Repo;
 use crate::host::entries::{Entries, Entry, PROGRAM, folders};
 use crate::host::folders::{Folders, Identity, owned};
-use crate::host::git::filters::raw_ids;
+use crate::host::git::filters::{Desk, raw_ids};
 use crate::host::scratch::Scratch;
 use crate::snapshot::Oid;
 
@@ -97,15 +97,19 @@ pub fn stage(
 ) -> Result<Result<Staged, Vec<Obstacle>>> {
     let top = Folders::open(repo.top()?)?;
     let places = places(repo, lock, &top, steps)?;
+    let main = &places[0];
+    let paths: Vec<Vec<u8>> = steps.iter().map(|step| step.path.clone()).collect();
+    let paths: Vec<&[u8]> = paths.iter().map(Vec::as_slice).collect();
+    let (desk, converts) = repo.vcs.desk(repo, scratch, &main.path.join("desk"), &paths)?;
+    if converts {
+        write_anew(&desk, steps)?;
+    }
     let written: Entries = steps
         .iter()
         .filter_map(|step| Some((step.path.clone(), step.new.as_ref()?)))
         .filter(|(_, new)| new.source == Source::Written && !matches!(new.form, Form::Bytes { .. }))
         .map(|(path, new)| (path, new.entry.clone()))
         .collect();
-    let paths: Vec<&[u8]> = written.keys().map(Vec::as_slice).collect();
-    let main = &places[0];
-    let (desk, converts) = repo.vcs.desk(repo, scratch, &main.path.join("desk"), &paths)?;
     let (content, others): (Entries, Entries) =
         written.clone().into_iter().partition(|(_, entry)| at_hand.contains(&entry.blob));
     let mut told = desk.write(&others, NEW)?;
@@ -145,7 +149,7 @@ pub fn stage(
             (Source::Moved(from), _) => {
                 let old = steps[*from].old.as_ref();
                 let stood = old.and_then(|old| old.stood);
-                raw = old.filter(|old| !is_bytes(&old.form)).and_then(|old| old.raw.clone());
+                raw = old.filter(|old| !has_own_form(&old.form)).and_then(|old| old.raw.clone());
                 let new = steps[number].new.as_mut();
                 new.into_iter().for_each(|new| new.staged = stood);
                 if let (Some(stood), Some(raw)) = (stood, raw) {
@@ -157,7 +161,7 @@ pub fn stage(
             (Source::Copied(from), _) => {
                 let old = &steps[*from];
                 let stood = old.old.as_ref().and_then(|old| old.stood);
-                raw = old.old.as_ref().filter(|old| !is_bytes(&old.form)).and_then(|old| old.raw.clone());
+                raw = old.old.as_ref().filter(|old| !has_own_form(&old.form)).and_then(|old| old.raw.clone());
                 let mut file = top.read(&old.path).context(context)?;
                 let to = place.path.join(owned(&name));
                 std::io::copy(&mut file, &mut File::create(&to).context(context)?).context(context)?;
@@ -187,7 +191,7 @@ pub fn stage(
                     let file = main.path.join(owned(&from));
                     let text = fs::read(&file).context(context)?;
                     fs::write(&file, ends.apply(&text)).context(context)?;
-                    raw = raw_ids(desk.git(), &desk.place(NEW), &[&path], false)?.pop();
+                    raw = None;
                 }
                 if steps[number].place == 0 {
                     desk_files.rename(&from, &place.folders, &name).context(context)?;
@@ -210,9 +214,32 @@ pub fn stage(
     Ok(Ok(Staged { places, written: records }))
 }
 
-/// Tells whether no content of git's stands for the bytes of a file, so that the next landing has to look again.
-fn is_bytes(form: &Form) -> bool {
-    matches!(form, Form::Bytes { .. })
+/// Has files written that would move to where they are converted in another way.
+fn write_anew(desk: &Desk, steps: &mut [Step]) -> Result<()> {
+    let other = |number: usize| {
+        let new = steps[number].new.as_ref()?;
+        let (Source::Moved(from) | Source::Copied(from)) = new.source else { return None };
+        let old = steps[from].old.as_ref().filter(|old| !matches!(old.form, Form::Bytes { .. }))?;
+        (from != number && old.entry.is_file()).then_some((number, from))
+    };
+    let moves: Vec<(usize, usize)> = (0..steps.len()).filter_map(other).collect();
+    if moves.is_empty() {
+        return Ok(());
+    }
+    let path = |number: usize| steps[number].path.as_slice();
+    let pairs: Vec<_> = moves.iter().map(|(to, from)| (path(*from), path(*to))).collect();
+    let differ = desk.differ(&pairs)?;
+    for ((number, _), _) in moves.into_iter().zip(differ).filter(|(_, differ)| *differ) {
+        if let Some(new) = &mut steps[number].new {
+            new.source = Source::Written;
+        }
+    }
+    Ok(())
+}
+
+/// Tells whether the bytes of a file are others than a checkout would write, so that the next landing has to look again.
+fn has_own_form(form: &Form) -> bool {
+    !matches!(form, Form::AsWritten)
 }
 
 /// The place beside a desk for what is new.
