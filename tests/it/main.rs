@@ -8,6 +8,7 @@
 )]
 
 mod boundaries;
+mod bytes;
 mod completions;
 mod diff;
 mod export;

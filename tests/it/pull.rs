@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 
 use crate::support::guest::{TestGuest, VM};
 use crate::support::host::{Host, edited, lines, ran};
-use crate::support::{guest_test, run_git, set_mode, write_program};
+use crate::support::{guest_test, run_git, set_mode, write_file, write_program};
 
 const SINCE: [&str; 4] = ["pull", VM, "--base-commit", "HEAD@prepare"];
 
@@ -191,9 +191,10 @@ guest_test!(pathspecs_choose_what_lands, |guest| {
 
 guest_test!(pull_works_from_wherever_git_does, |guest| {
     let mut host = Host::new(guest);
-    host.prepare();
     let linked = host.path("linked");
     host.git(&["worktree", "add", "-q", linked.to_str().unwrap()]);
+    let mut prepare = host.banger(&["prepare", VM, "--path", "repo"]);
+    assert_eq!(host.ran(prepare.current_dir(&linked)).code, Some(0));
     let name = host.path("linked").display().to_string();
     let outside = host.path("home");
 
@@ -211,12 +212,15 @@ guest_test!(pull_works_from_wherever_git_does, |guest| {
     let worktrees = [host.file(".git/worktrees")];
     standing.without(&worktrees).assert_same(&host.standing().without(&worktrees));
 
-    // The work tree that had nothing yet gets it all.
+    // The main work tree has a workspace of its own.
     host.set_env("GIT_DIR", host.file(".git").to_str().unwrap());
     host.set_env("GIT_WORK_TREE", host.repo().to_str().unwrap());
+    let mut prepare = host.banger(&["prepare", VM, "--path", "other"]);
+    assert_eq!(host.ran(prepare.current_dir(&outside)).code, Some(0));
+    write_file(&guest.home().join("other/new"), b"three\n");
     let mut pull = host.banger(&SINCE);
     assert_eq!(host.ran(pull.current_dir(&outside)), ran(0, "A\tnew\n", told));
-    assert_eq!(host.read("new"), "two\n");
+    assert_eq!(host.read("new"), "three\n");
 });
 
 guest_test!(pull_works_in_a_sha256_repository, |guest| {

@@ -16,6 +16,9 @@ use crate::snapshot::Oid;
 /// The name of the files that say which content is converted, and how.
 const ATTRIBUTES: &[u8] = b".gitattributes";
 
+/// The attributes that have git write other bytes than it stores.
+const CONVERSION: [&str; 6] = ["filter", "text", "eol", "crlf", "ident", "working-tree-encoding"];
+
 /// A folder into which git writes files as they stand in a work tree, or from which it reads them so.
 #[derive(Debug)]
 pub struct Desk {
@@ -91,13 +94,24 @@ impl Desk {
     /// # Errors
     /// When git fails.
     pub fn converted(&self, paths: &[&[u8]]) -> Result<HashSet<Vec<u8>>> {
-        let names = ["filter", "text", "eol", "crlf", "ident", "working-tree-encoding"];
-        let told = self.attributes(paths, &names)?;
+        let told = self.attributes(paths, &CONVERSION)?;
         let counts = |value: &str| !matches!(value, "unspecified" | "unset");
         Ok(told.into_iter().filter(|(_, _, value)| counts(value)).map(|(path, ..)| path).collect())
     }
 
-    /// Writes files as a checkout would, into a folder of that name in the folder.
+    /// Returns which of these pairs of paths are converted in two ways; content of Git LFS is the same everywhere.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub fn differ(&self, pairs: &[(&[u8], &[u8])]) -> Result<Vec<bool>> {
+        let paths: Vec<&[u8]> = pairs.iter().flat_map(|(from, to)| [*from, *to]).collect();
+        let told = self.attributes(&paths, &CONVERSION)?;
+        let ways: Vec<Vec<&str>> =
+            told.chunks(CONVERSION.len()).map(|way| way.iter().map(|(.., value)| value.as_str()).collect()).collect();
+        Ok(ways.chunks(2).map(|way| way[0] != way[1] && way[0][0] != "lfs").collect())
+    }
+
+    /// Writes files as a checkout would, into the [`place`](Desk::place) of that name.
     ///
     /// # Errors
     /// When git fails for another reason than a filter.
@@ -110,8 +124,9 @@ impl Desk {
         let mut written = Written::default();
         while !rest.is_empty() {
             let list = nul(rest.keys().map(Vec::as_slice));
-            let prefix = format!("--prefix={name}/");
-            let output = self.git.call(["checkout-index", "-z", "--stdin", &prefix]).input(list).run()?;
+            let mut prefix = std::ffi::OsString::from("--prefix=");
+            prefix.push(place.join(""));
+            let output = self.git.call(["checkout-index", "-z", "--stdin"]).arg(prefix).input(list).run()?;
             written.said.extend(&output.stderr);
             if output.code == Some(0) {
                 break;
@@ -129,6 +144,24 @@ impl Desk {
             self.write_one(path, entry, &place)?;
         }
         Ok(written)
+    }
+
+    /// Returns those of the files that have a filter and whose bytes came out as they went in, where a filter has failed: one
+    /// that need not succeed passes content on as it is, and git says only so.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub fn unfiltered(&self, files: &Entries, raws: &BTreeMap<Vec<u8>, Oid>, said: &[u8]) -> Result<Vec<Vec<u8>>> {
+        /// What git says of such a filter.
+        const FAILED: &[u8] = b"external filter";
+        if !said.windows(FAILED.len()).any(|said| said == FAILED) {
+            return Ok(Vec::new());
+        }
+        let is_same = |(path, entry): &(&Vec<u8>, &Entry)| entry.is_file() && raws.get(*path) == Some(&entry.blob);
+        let same: Vec<&[u8]> = files.iter().filter(is_same).map(|(path, _)| path.as_slice()).collect();
+        let filtered = self.attributes(&same, &["filter"])?.into_iter();
+        let filtered = filtered.filter(|(_, _, value)| !matches!(value.as_str(), "unspecified" | "unset" | "set"));
+        Ok(filtered.map(|(path, ..)| path).collect())
     }
 
     /// Writes a file of attributes: in the index it would count.
@@ -190,9 +223,9 @@ impl Desk {
         self.git.enter(files.iter().map(|(path, entry)| (entry.mode, &entry.blob, path.as_slice())))
     }
 
-    /// Returns the folder of that name in the folder.
+    /// Returns a folder beside that of the desk: in it, it could be in the way of the host's own names.
     pub fn place(&self, name: &str) -> PathBuf {
-        self.folder.join(name)
+        self.folder.with_extension(name)
     }
 
     /// Returns the folder from which files are read.

@@ -1,26 +1,27 @@
 //! Pointers of Git LFS (git-lfs, docs/spec.md): small files that stand for content elsewhere.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::io::Read;
 use std::path::PathBuf;
 
 use super::filters::Desk;
 use crate::error::Result;
+use crate::host::entries::Entry;
 use crate::host::folders::Folders;
 use crate::host::scratch::Scratch;
 use crate::host::{Repo, config};
-use crate::snapshot::{Change, NoteKind, Snapshot};
+use crate::snapshot::{Change, NoteKind, Oid, Snapshot};
 
 /// A pointer is shorter than this.
-const LARGEST: u64 = 1024;
+const LARGEST: usize = 1024;
 
 /// What of changes are pointers that the host's own attributes give to git-lfs.
 #[derive(Debug, Default)]
 pub struct Pointers {
-    /// Their content is not here, and they would take the place of content that is.
+    /// The paths of those whose content is not here, and which would take the place of content that is.
     pub lost: HashSet<Vec<u8>>,
-    /// Their content is here.
-    pub at_hand: HashSet<Vec<u8>>,
+    /// Those whose content is here.
+    pub at_hand: HashSet<Oid>,
 }
 
 /// Looks at the pointers among changes.
@@ -31,7 +32,11 @@ pub fn pointers(repo: &Repo, scratch: &Scratch, changes: &[Change], snapshot: &S
     let mut found = Pointers::default();
     let is_pointer = |note: &&crate::snapshot::Note| note.kind == NoteKind::LfsPointer;
     let known: HashSet<&[u8]> = snapshot.notes.iter().filter(is_pointer).map(|note| note.path.as_slice()).collect();
-    let changes: Vec<_> = changes.iter().filter(|change| known.contains(change.path.as_slice())).collect();
+    // What the guest takes back is no change since the base, so that nobody has looked at it yet.
+    let seen: HashSet<&[u8]> = snapshot.changed.iter().map(|change| change.path.as_slice()).collect();
+    let is_file = |change: &&Change| Entry::after(change).is_some_and(|entry| entry.is_file());
+    let may_be = |change: &&Change| known.contains(change.path.as_slice()) || !seen.contains(change.path.as_slice());
+    let changes: Vec<_> = changes.iter().filter(is_file).filter(may_be).collect();
     if changes.is_empty() {
         return Ok(found);
     }
@@ -40,25 +45,59 @@ pub fn pointers(repo: &Repo, scratch: &Scratch, changes: &[Change], snapshot: &S
     if let Some(head) = repo.vcs.attributes_commit(repo)? {
         desk.obey(&head, &names)?;
     }
-    let filtered = desk.attributes(&names, &["filter"])?.into_iter().filter(|(_, _, value)| value == "lfs");
-    let filtered: HashSet<Vec<u8>> = filtered.map(|(path, ..)| path).collect();
+    let files = changes.iter().map(|change| (change.path.clone(), change.new.clone())).collect();
+    let pointers = among(&desk, &files)?;
     let (store, folders) = (store(repo)?, Folders::open(repo.top()?)?);
-    for change in changes.into_iter().filter(|change| filtered.contains(&change.path)) {
-        let pointer = scratch.git().call(["cat-file", "blob", change.new.as_str()]).stdout()?;
-        if content(&pointer).is_some_and(|id| store.join(&id[..2]).join(&id[2..4]).join(&id).exists()) {
-            found.at_hand.insert(change.path.clone());
-        } else if has_content(&folders, &change.path) {
+    for change in changes {
+        let Some(pointer) = pointers.get(&change.path) else { continue };
+        if content(pointer).is_some_and(|id| store.join(&id[..2]).join(&id[2..4]).join(&id).exists()) {
+            found.at_hand.insert(change.new.clone());
+        } else if has_content(&folders, &change.path, change.old_mode != 0) {
             found.lost.insert(change.path.clone());
         }
     }
     Ok(found)
 }
 
-/// Tells whether a file is there, and is no pointer.
-fn has_content(folders: &Folders, path: &[u8]) -> bool {
-    let Ok(mut file) = folders.read(path) else { return false };
+/// Returns the text of each of these files, paths and blobs, that is a pointer and that the attributes give to git-lfs.
+///
+/// # Errors
+/// When git cannot tell.
+pub fn among(desk: &Desk, files: &BTreeMap<Vec<u8>, Oid>) -> Result<BTreeMap<Vec<u8>, Vec<u8>>> {
+    let mut pointers = BTreeMap::new();
+    if files.is_empty() {
+        return Ok(pointers);
+    }
+    let paths: Vec<&[u8]> = files.keys().map(Vec::as_slice).collect();
+    let filtered = desk.attributes(&paths, &["filter"])?.into_iter().filter(|(_, _, value)| value == "lfs");
+    let filtered: Vec<Vec<u8>> = filtered.map(|(path, ..)| path).collect();
+    let list = |paths: &[Vec<u8>]| paths.iter().map(|path| format!("{}\n", files[path])).collect::<String>();
+    if filtered.is_empty() {
+        return Ok(pointers);
+    }
+    let call = desk.git().call(["cat-file", "--batch-check=%(objectsize)", "--buffer"]);
+    let sizes = String::from_utf8_lossy(&call.input(list(&filtered)).stdout()?).into_owned();
+    let sizes = sizes.lines().map(|size| size.parse::<usize>().unwrap_or(LARGEST));
+    let small: Vec<_> = filtered.into_iter().zip(sizes).filter(|(_, size)| *size < LARGEST).collect();
+    let input: String = list(&small.iter().map(|(path, _)| path.clone()).collect::<Vec<_>>());
+    let blobs = desk.git().call(["cat-file", "--batch=", "--buffer"]).input(input).stdout()?;
+    // An empty line, the content, a line end.
+    let mut rest = blobs.as_slice();
+    for (path, size) in small {
+        let text = rest.get(1..1 + size).unwrap_or_default();
+        if text.starts_with(FIRST) {
+            pointers.insert(path, text.to_vec());
+        }
+        rest = rest.get(size + 2..).unwrap_or_default();
+    }
+    Ok(pointers)
+}
+
+/// Tells whether a file is there, and is no pointer. One that `was` there may be elsewhere by now.
+fn has_content(folders: &Folders, path: &[u8], was: bool) -> bool {
+    let Ok(mut file) = folders.read(path) else { return was };
     let mut start = Vec::new();
-    let read = std::io::Read::by_ref(&mut file).take(LARGEST).read_to_end(&mut start);
+    let read = std::io::Read::by_ref(&mut file).take(LARGEST as u64).read_to_end(&mut start);
     read.is_ok() && !start.starts_with(FIRST)
 }
 

@@ -5,7 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use super::filters::{Desk, Indexed, indexed, raw_ids};
-use crate::error::{Context, Result};
+use super::lfs;
+use crate::error::{Context, Error, Result};
 use crate::host::entries::{self, Entries, Entry, GITLINK, PLAIN, PROGRAM, SYMLINK, folders, from_nul};
 use crate::host::folders::{Folders, Identity, owned, split};
 use crate::host::landing::look::{Asked, Form, Here, LineEnds, Ours, Record};
@@ -312,14 +313,28 @@ impl Looker<'_> {
 
     /// Tells of files that are what a checkout would write; returns the others.
     fn tell_untouched<'i>(&self, desk: &Desk, odd: Vec<Item<'i>>, ours: &mut Ours) -> Result<Vec<Item<'i>>> {
-        let like = |item: &Item<'_>| match item.own {
-            true => item.indexed.clone().or_else(|| item.base.clone()),
-            false => item.theirs.clone(),
-        };
-        let files: Entries = odd.iter().filter_map(|item| Some((item.path.to_vec(), like(item)?))).collect();
-        let written = self.written(desk, &files, "probe", false)?;
+        // What both sides agreed on comes first: of a filter whose results differ each time, the index may hold another.
+        let agreed = |item: &Item<'_>| if item.own { item.base.clone() } else { item.theirs.clone() };
+        let indexed = |item: &Item<'_>| item.indexed.clone().filter(|_| item.own);
+        let rest = self.tell_written(desk, odd, agreed, "agreed", ours)?;
+        let (again, rest): (Vec<_>, Vec<_>) =
+            rest.into_iter().partition(|item| indexed(item).is_some() && indexed(item) != agreed(item));
+        Ok(self.tell_written(desk, again, indexed, "indexed", ours)?.into_iter().chain(rest).collect())
+    }
+
+    /// Tells of files that are what a checkout of an entry would write; returns the others.
+    fn tell_written<'i>(
+        &self,
+        desk: &Desk,
+        items: Vec<Item<'i>>,
+        like: impl Fn(&Item<'_>) -> Option<Entry>,
+        name: &str,
+        ours: &mut Ours,
+    ) -> Result<Vec<Item<'i>>> {
+        let files: Entries = items.iter().filter_map(|item| Some((item.path.to_vec(), like(item)?))).collect();
+        let written = self.written(desk, &files, name, false)?;
         let mut rest = Vec::new();
-        for item in odd {
+        for item in items {
             match like(&item).filter(|_| item.raw.is_some() && written.get(item.path) == item.raw.as_ref()) {
                 Some(entry) => {
                     let here = self.here(&item, entry, Form::AsWritten);
@@ -341,10 +356,15 @@ impl Looker<'_> {
         if files.is_empty() {
             return Ok(BTreeMap::new());
         }
-        let failed: HashSet<_> = desk.write(&files, name)?.failed.into_iter().collect();
+        let written = desk.write(&files, name)?;
+        let failed: HashSet<_> = written.failed.into_iter().collect();
         let paths: Vec<&[u8]> = files.keys().filter(|path| !failed.contains(*path)).map(Vec::as_slice).collect();
         let ids = raw_ids(desk.git(), &desk.place(name), &paths, keep)?;
-        Ok(paths.into_iter().map(<[u8]>::to_vec).zip(ids).collect())
+        let mut bytes: BTreeMap<_, _> = paths.into_iter().map(<[u8]>::to_vec).zip(ids).collect();
+        for path in desk.unfiltered(&files, &bytes, &written.said)? {
+            bytes.remove(&path);
+        }
+        Ok(bytes)
     }
 
     /// Tells of files that were edited and are converted: by their content as git would store it, where writing that back
@@ -356,21 +376,35 @@ impl Looker<'_> {
         for item in &edited {
             self.copy(item.path, desk.folder())?;
         }
-        let seed = |item: &Item<'_>| item.indexed.clone().or_else(|| item.base.clone());
+        // git keeps the line ends of what it had: those of what the guest started from, for these two are merged. The
+        // host may have normalized its own meanwhile.
+        let seed = |item: &Item<'_>| {
+            let base = item.base.clone().filter(Entry::is_file);
+            if item.indexed.as_ref().is_none_or(Entry::is_file) {
+                base.or(item.indexed.clone())
+            } else {
+                item.indexed.clone()
+            }
+        };
         let seeds = edited.iter().filter_map(|item| Some((item.path.to_vec(), seed(item)?))).collect();
         let paths: Vec<&[u8]> = edited.iter().map(|item| item.path).collect();
         let cleaned = desk.read(&paths, &seeds)?;
         let again = self.written(desk, &cleaned, "again", false)?;
+        let stands = |item: &&Item<'_>| again.contains_key(item.path) && again.get(item.path) != item.raw.as_ref();
+        let others =
+            edited.iter().filter(stands).filter_map(|item| Some((item.path.to_vec(), cleaned.get(item.path)?)));
+        let pointers = lfs::among(desk, &others.map(|(path, entry)| (path, entry.blob.clone())).collect())?;
         let mut inexpressible = Vec::new();
         for item in edited {
             let (Some(entry), Some(back)) = (cleaned.get(item.path), again.get(item.path)) else {
                 ours.obstacles.push(Obstacle::new(item.path, Why::FilterFailed));
                 continue;
             };
-            let form = if item.raw.as_ref() == Some(back) {
+            // A pointer stands for the very bytes from which it was made.
+            let form = if item.raw.as_ref() == Some(back) || pointers.contains_key(item.path) {
                 Some(Form::AsWritten)
             } else {
-                self.line_ends(&item, &desk.place("again"))?.map(Form::LineEnds)
+                self.near(desk, &item, &desk.place("again"))?
             };
             match form {
                 Some(form) => {
@@ -397,8 +431,18 @@ impl Looker<'_> {
         for (item, blob) in items.iter().zip(ids) {
             let entry = |bytes: &BTreeMap<Vec<u8>, Oid>, entry: &Option<Entry>| {
                 let entry = entry.as_ref()?;
+                if !entry.is_file() {
+                    return Some(entry.clone());
+                }
                 Some(Entry { mode: entry.mode, blob: bytes.get(item.path)?.clone() })
             };
+            let is_lost = |bytes: &BTreeMap<_, _>, entry: &Option<Entry>| {
+                entry.as_ref().is_some_and(Entry::is_file) && !bytes.contains_key(item.path)
+            };
+            if is_lost(&base, &item.base) || is_lost(&theirs, &item.theirs) {
+                ours.obstacles.push(Obstacle::new(item.path, Why::FilterFailed));
+                continue;
+            }
             let form = Form::Bytes { base: entry(&base, &item.base), theirs: entry(&theirs, &item.theirs) };
             let here = self.here(item, Entry { mode: PLAIN, blob }, form);
             ours.files.insert(item.path.to_vec(), here);
@@ -406,8 +450,9 @@ impl Looker<'_> {
         Ok(())
     }
 
-    /// Returns the line ends of a file that differs in nothing else from what a checkout would write.
-    fn line_ends(&self, item: &Item<'_>, written: &Path) -> Result<Option<LineEnds>> {
+    /// Returns the form of a file that differs in its line ends alone from what a checkout would write, or in ids that are
+    /// expanded anew with each content.
+    fn near(&self, desk: &Desk, item: &Item<'_>, written: &Path) -> Result<Option<Form>> {
         if item.stood.size > TEXT {
             return Ok(None);
         }
@@ -416,11 +461,11 @@ impl Looker<'_> {
         let mut file = self.folders.read(item.path).context(context)?;
         std::io::Read::read_to_end(&mut file, &mut here).context(context)?;
         let there = fs::read(written.join(owned(item.path))).context(context)?;
-        let ends = match LineEnds::of(&here) {
-            Some(ends) => ends,
-            None => return Ok(None),
-        };
-        Ok((ends.apply(&there) == here).then_some(ends))
+        if let Some(ends) = LineEnds::of(&here).filter(|ends| ends.apply(&there) == here) {
+            return Ok(Some(Form::LineEnds(ends)));
+        }
+        let expands = || Ok::<_, Error>(desk.attributes(&[item.path], &["ident"])?.iter().any(|told| told.2 == "set"));
+        Ok((collapsed(&here) == collapsed(&there) && expands()?).then_some(Form::AsWritten))
     }
 
     fn copy(&self, path: &[u8], folder: &Path) -> Result<()> {
@@ -506,6 +551,29 @@ impl Looker<'_> {
         ours.elsewhere = elsewhere.files;
         Ok(())
     }
+}
+
+/// Returns a text with each `$Id: …$` as `$Id$`.
+fn collapsed(text: &[u8]) -> Vec<u8> {
+    let mut result = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.windows(4).position(|bytes| bytes == b"$Id:") {
+        let (before, id) = rest.split_at(at);
+        result.extend(before);
+        let end = id[4..].iter().position(|byte| matches!(byte, b'$' | b'\n')).map(|end| end + 4);
+        match end.filter(|end| id[*end] == b'$') {
+            Some(end) => {
+                result.extend(b"$Id$");
+                rest = &id[end + 1..];
+            }
+            None => {
+                result.extend(&id[..4]);
+                rest = &id[4..];
+            }
+        }
+    }
+    result.extend(rest);
+    result
 }
 
 /// Returns the paths of new files that are, on this disk, the same as ones that go: it does not tell `README` from `readme`.

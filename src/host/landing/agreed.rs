@@ -42,7 +42,7 @@ pub struct Chosen {
     /// Paths that were not asked for, and land since a file was renamed from there or to there.
     pub also: Vec<Vec<u8>>,
     /// Pointers of Git LFS whose content is here.
-    pub at_hand: HashSet<Vec<u8>>,
+    pub at_hand: HashSet<Oid>,
 }
 
 /// Something that does not land, and keeps nothing else from landing.

@@ -84,9 +84,18 @@ impl Merging<'_> {
         let form = |path: &[u8]| ours.files.get(path).map(|here| &here.form);
         let mut base = Entries::new();
         let mut theirs = Entries::new();
+        // A file that was renamed there, and whose filter loses bytes, is here in the same form at its new place.
+        let renamed = |to: &Change| {
+            let from = |from: &&&Change| from.new_mode == 0 && (from.old_mode, &from.old) == (to.new_mode, &to.new);
+            let partners = chosen().filter(from).filter_map(|from| form(&from.path));
+            let mut bytes =
+                partners.filter_map(|form| if let Form::Bytes { base, .. } = form { base.clone() } else { None });
+            if to.old_mode == 0 { bytes.next() } else { None }
+        };
         for change in chosen() {
-            let (was, comes) = match form(&change.path) {
-                Some(Form::Bytes { base, theirs }) => (base.clone(), theirs.clone()),
+            let (was, comes) = match (form(&change.path), renamed(change)) {
+                (Some(Form::Bytes { base, theirs }), _) => (base.clone(), theirs.clone()),
+                (None, Some(bytes)) => (None, Some(bytes)),
                 _ => (Entry::before(change), Entry::after(change)),
             };
             base.extend(was.map(|entry| (change.path.clone(), entry)));

@@ -1,7 +1,7 @@
 //! Three states of files into one. It happens in a scratch repository: no driver of the configuration runs, and no
 //! attributes count but those that the host's own commit has.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::Why;
 use crate::error::{Context, Error, Result};
@@ -295,8 +295,14 @@ fn without_suffix<'a>(path: &'a [u8], names: [&str; 2]) -> &'a [u8] {
 /// merge at all, the size of conflict markers. Any other driver is a program of the configuration, and does not run.
 fn attributes(repo: &Repo, scratch: &Scratch, paths: &[&[u8]]) -> Result<(Vec<u8>, Vec<Driver>)> {
     let (mut lines, mut drivers) = (Vec::new(), Vec::new());
-    for (path, name, value) in repo.vcs.attributes(repo, scratch, paths, &["merge", "conflict-marker-size"])? {
+    let told = repo.vcs.attributes(repo, scratch, paths, &["filter", "merge", "conflict-marker-size"])?;
+    let is_pointer = |(_, name, value): &&(Vec<u8>, String, String)| name == "filter" && value == "lfs";
+    let pointers: HashSet<Vec<u8>> = told.iter().filter(is_pointer).map(|(path, ..)| path.clone()).collect();
+    for (path, name, value) in told {
         let what = match (name.as_str(), value.as_str()) {
+            ("filter", _) => continue,
+            // Lines of two pointers are no pointer.
+            ("merge", _) if pointers.contains(&path) => "-merge".to_owned(),
             ("merge", "union") => "merge=union".to_owned(),
             ("merge", "unset" | "binary") => "-merge".to_owned(),
             ("merge", "unspecified" | "set" | "text") => continue,

@@ -86,7 +86,7 @@ pub struct Work<'a> {
     /// Tells which paths both sides have.
     pub known: &'a Known<'a>,
     /// Pointers of Git LFS whose content is here.
-    pub at_hand: &'a HashSet<Vec<u8>>,
+    pub at_hand: &'a HashSet<Oid>,
     /// What a conflict may start from in place of that tree.
     pub fallback: Option<Fallback<'a>>,
     /// What has landed, and is to be there again.
@@ -316,6 +316,12 @@ impl<'a> Plan<'a> {
         self.steps = steps(&ours, &united.files);
         self.changes = changes(repo, &self.steps);
         obstacles.extend(obstacles::find(repo, &self.changes, &self.steps)?);
+        if obstacles.iter().any(|obstacle| obstacle.why == Why::FilterFailed) {
+            // A filter that fails for what is here may fail for what is new, too.
+            if let Err(failed) = stage::stage(repo, &self.scratch, &self.lock, &mut self.steps, work.at_hand)? {
+                obstacles.extend(failed);
+            }
+        }
         if !obstacles.is_empty() {
             let mut blocked = blocked(obstacles);
             if let (Blocked::Paths { thrown_away, .. }, Some(fallback)) = (&mut blocked, &work.fallback) {

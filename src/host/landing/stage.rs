@@ -14,7 +14,7 @@ use crate::error::{Context, Result};
 use crate::host::Repo;
 use crate::host::entries::{Entries, Entry, PROGRAM, folders};
 use crate::host::folders::{Folders, Identity, owned};
-use crate::host::git::filters::raw_ids;
+use crate::host::git::filters::{Desk, raw_ids};
 use crate::host::scratch::Scratch;
 use crate::snapshot::Oid;
 
@@ -57,21 +57,25 @@ pub fn stage(
     scratch: &Scratch,
     lock: &Lock,
     steps: &mut [Step],
-    at_hand: &HashSet<Vec<u8>>,
+    at_hand: &HashSet<Oid>,
 ) -> Result<Result<Staged, Vec<Obstacle>>> {
     let top = Folders::open(repo.top()?)?;
     let places = places(repo, lock, &top, steps)?;
+    let main = &places[0];
+    let paths: Vec<Vec<u8>> = steps.iter().map(|step| step.path.clone()).collect();
+    let paths: Vec<&[u8]> = paths.iter().map(Vec::as_slice).collect();
+    let (desk, converts) = repo.vcs.desk(repo, scratch, &main.path.join("desk"), &paths)?;
+    if converts {
+        write_anew(&desk, steps)?;
+    }
     let written: Entries = steps
         .iter()
         .filter_map(|step| Some((step.path.clone(), step.new.as_ref()?)))
         .filter(|(_, new)| new.source == Source::Written && !matches!(new.form, Form::Bytes { .. }))
         .map(|(path, new)| (path, new.entry.clone()))
         .collect();
-    let paths: Vec<&[u8]> = written.keys().map(Vec::as_slice).collect();
-    let main = &places[0];
-    let (desk, converts) = repo.vcs.desk(repo, scratch, &main.path.join("desk"), &paths)?;
     let (content, others): (Entries, Entries) =
-        written.clone().into_iter().partition(|(path, _)| at_hand.contains(path));
+        written.clone().into_iter().partition(|(_, entry)| at_hand.contains(&entry.blob));
     let mut told = desk.write(&others, NEW)?;
     if !content.is_empty() {
         let more = desk.with_content().write(&content, NEW)?;
@@ -88,9 +92,9 @@ pub fn stage(
             written.iter().filter(|(_, entry)| entry.is_file()).map(|(path, _)| path.as_slice()).collect();
         raws =
             files.iter().map(|path| path.to_vec()).zip(raw_ids(desk.git(), &desk.place(NEW), &files, false)?).collect();
-        let lost = unfiltered(&desk, &files, &written, &raws, &told.said)?;
+        let lost = desk.unfiltered(&written, &raws, &told.said)?;
         if !lost.is_empty() {
-            return Ok(Err(lost));
+            return Ok(Err(lost.iter().map(|path| Obstacle::new(path, Why::FilterFailed)).collect()));
         }
     }
     if !told.said.trim_ascii().is_empty() {
@@ -109,7 +113,7 @@ pub fn stage(
             (Source::Moved(from), _) => {
                 let old = steps[*from].old.as_ref();
                 let stood = old.and_then(|old| old.stood);
-                raw = old.and_then(|old| old.raw.clone());
+                raw = old.filter(|old| !has_own_form(&old.form)).and_then(|old| old.raw.clone());
                 let new = steps[number].new.as_mut();
                 new.into_iter().for_each(|new| new.staged = stood);
                 if let (Some(stood), Some(raw)) = (stood, raw) {
@@ -121,7 +125,7 @@ pub fn stage(
             (Source::Copied(from), _) => {
                 let old = &steps[*from];
                 let stood = old.old.as_ref().and_then(|old| old.stood);
-                raw = old.old.as_ref().and_then(|old| old.raw.clone());
+                raw = old.old.as_ref().filter(|old| !has_own_form(&old.form)).and_then(|old| old.raw.clone());
                 let mut file = top.read(&old.path).context(context)?;
                 let to = place.path.join(owned(&name));
                 std::io::copy(&mut file, &mut File::create(&to).context(context)?).context(context)?;
@@ -143,16 +147,15 @@ pub fn stage(
                     let mode = fs::metadata(&to).context(context)?.permissions().mode();
                     fs::set_permissions(&to, Permissions::from_mode(runnable(mode))).context(context)?;
                 }
-                // Its content cannot tell its bytes, so the next landing has to look again.
                 raw = None;
             }
             (Source::Written, form) => {
-                let from = [b"desk/", NEW.as_bytes(), b"/", &path].concat();
+                let from = [b"desk.", NEW.as_bytes(), b"/", &path].concat();
                 if let Form::LineEnds(ends) = form {
                     let file = main.path.join(owned(&from));
                     let text = fs::read(&file).context(context)?;
                     fs::write(&file, ends.apply(&text)).context(context)?;
-                    raw = raw_ids(desk.git(), &desk.place(NEW), &[&path], false)?.pop();
+                    raw = None;
                 }
                 if steps[number].place == 0 {
                     desk_files.rename(&from, &place.folders, &name).context(context)?;
@@ -169,11 +172,41 @@ pub fn stage(
             }
         }
     }
-    let _ = fs::remove_dir_all(desk.folder());
+    for folder in [desk.folder(), &desk.place(NEW)] {
+        let _ = fs::remove_dir_all(folder);
+    }
     Ok(Ok(Staged { places, written: records }))
 }
 
-/// The folder in a desk for what is new.
+/// Has files written that would move to where they are converted in another way.
+fn write_anew(desk: &Desk, steps: &mut [Step]) -> Result<()> {
+    let other = |number: usize| {
+        let new = steps[number].new.as_ref()?;
+        let (Source::Moved(from) | Source::Copied(from)) = new.source else { return None };
+        let old = steps[from].old.as_ref().filter(|old| !matches!(old.form, Form::Bytes { .. }))?;
+        (from != number && old.entry.is_file()).then_some((number, from))
+    };
+    let moves: Vec<(usize, usize)> = (0..steps.len()).filter_map(other).collect();
+    if moves.is_empty() {
+        return Ok(());
+    }
+    let path = |number: usize| steps[number].path.as_slice();
+    let pairs: Vec<_> = moves.iter().map(|(to, from)| (path(*from), path(*to))).collect();
+    let differ = desk.differ(&pairs)?;
+    for ((number, _), _) in moves.into_iter().zip(differ).filter(|(_, differ)| *differ) {
+        if let Some(new) = &mut steps[number].new {
+            new.source = Source::Written;
+        }
+    }
+    Ok(())
+}
+
+/// Tells whether the bytes of a file are others than a checkout would write, so that the next landing has to look again.
+fn has_own_form(form: &Form) -> bool {
+    !matches!(form, Form::AsWritten)
+}
+
+/// The place beside a desk for what is new.
 const NEW: &str = "new";
 
 fn record(entry: Entry, raw: Oid, file: &Identity) -> Record {
@@ -184,33 +217,6 @@ fn record(entry: Entry, raw: Oid, file: &Identity) -> Record {
 fn runnable(mode: u32) -> u32 {
     mode | ((mode & 0o444) >> 2)
 }
-
-/// Returns the paths that have a filter and came out as they went in, where a filter has failed: one that need not succeed
-/// passes content on as it is, and git says only so.
-fn unfiltered(
-    desk: &crate::host::git::filters::Desk,
-    files: &[&[u8]],
-    written: &Entries,
-    raws: &BTreeMap<Vec<u8>, Oid>,
-    said: &[u8],
-) -> Result<Vec<Obstacle>> {
-    let failed = said.windows(FAILED.len()).any(|said| said == FAILED);
-    if !failed {
-        return Ok(Vec::new());
-    }
-    let same = |path: &[u8]| raws.get(path) == written.get(path).map(|entry| &entry.blob);
-    let filtered: HashSet<Vec<u8>> = desk
-        .attributes(files, &["filter"])?
-        .into_iter()
-        .filter(|(_, _, value)| !matches!(value.as_str(), "unspecified" | "unset" | "set"))
-        .map(|(path, ..)| path)
-        .collect();
-    let lost = files.iter().filter(|path| filtered.contains(**path) && same(path));
-    Ok(lost.map(|path| Obstacle::new(path, Why::FilterFailed)).collect())
-}
-
-/// What git says of a filter that has failed and need not have succeeded.
-const FAILED: &[u8] = b"external filter";
 
 /// Copies a file or symlink to another file system, with its times and permissions.
 pub fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
