@@ -7,8 +7,10 @@
     reason = "tests set up the world that the program runs in, and tell the test runner"
 )]
 
+mod agreed;
 mod boundaries;
 mod completions;
+mod conflicts;
 mod export;
 mod failures;
 mod faults;

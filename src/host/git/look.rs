@@ -445,9 +445,7 @@ impl Looker<'_> {
                 && matches!(self.folders.look(&change.path), Ok(None))
         };
         let delta = self.asked.delta;
-        let comes = delta.iter().any(|change| change.old_mode == 0);
-        let missing: Vec<&Change> =
-            delta.iter().filter(is_missing).filter(|change| change.new_mode != 0 || comes).collect();
+        let missing: Vec<&Change> = delta.iter().filter(is_missing).collect();
         if missing.is_empty() {
             return Ok(());
         }

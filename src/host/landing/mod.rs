@@ -25,6 +25,7 @@ use self::stage::{New, Source, Staged, Step};
 pub use self::swap::SetAside;
 use self::swap::{Failure, Lock, Swap};
 use super::entries::{Entries, Entry};
+use super::folders::Folders;
 use super::scratch::Scratch;
 use super::{Records, Repo};
 use crate::error::{Error, Next, Result};
@@ -62,7 +63,7 @@ pub struct How {
 pub enum Blocked {
     /// These paths cannot land.
     Paths {
-        /// The tree from which the guest's work is told apart.
+        /// The tree or commit from which the guest's work is told apart.
         since: Oid,
         /// Each of them, sorted.
         obstacles: Vec<Obstacle>,
@@ -81,8 +82,14 @@ pub enum Blocked {
 }
 
 impl Blocked {
-    /// Tells of obstacles to a landing that changes these paths.
-    fn paths<'a>(since: &Oid, paths: impl Iterator<Item = &'a [u8]>, obstacles: BTreeSet<Obstacle>) -> Blocked {
+    /// Tells of obstacles to a landing that changes these paths. What is at the other end of a rename is blocked with a
+    /// path, since pathspecs choose both.
+    fn paths<'a>(
+        since: &Oid,
+        paths: impl Iterator<Item = &'a [u8]>,
+        obstacles: BTreeSet<Obstacle>,
+        renames: &[(Vec<u8>, Vec<u8>)],
+    ) -> Blocked {
         let is_below =
             |path: &[u8], folder: &[u8]| path.strip_prefix(folder).is_some_and(|rest| matches!(rest, [] | [b'/', ..]));
         let exact: HashSet<&[u8]> = obstacles.iter().map(|obstacle| obstacle.path.as_slice()).collect();
@@ -91,7 +98,13 @@ impl Blocked {
             exact.contains(path)
                 || obstacles.iter().take(MANY).any(|it| is_below(path, &it.path) || is_below(&it.path, path))
         };
-        let (blocked, others): (Vec<&[u8]>, Vec<&[u8]>) = paths.partition(|path| is_blocked(path));
+        let (mut blocked, mut others): (Vec<&[u8]>, Vec<&[u8]>) = paths.partition(|path| is_blocked(path));
+        let ends = renames.iter().flat_map(|(from, to)| [(from, to), (to, from)]);
+        let known: HashSet<&[u8]> = blocked.iter().copied().collect();
+        let more: HashSet<&[u8]> =
+            ends.filter(|(one, _)| known.contains(one.as_slice())).map(|(_, other)| other.as_slice()).collect();
+        blocked.extend(others.extract_if(.., |path| more.contains(path)));
+        blocked.sort_unstable();
         Blocked::Paths {
             since: since.clone(),
             blocked: blocked.into_iter().map(<[u8]>::to_vec).collect(),
@@ -144,6 +157,10 @@ pub struct Plan<'a> {
     scratch: Scratch,
     /// The tree that the guest's work starts from.
     pub(super) start: Oid,
+    /// The same for messages.
+    since: Oid,
+    /// The agreed tree and the guest's: git finds renames between them.
+    trees: [Oid; 2],
     /// What of the guest's work lands, as a tree.
     pub(super) theirs: Oid,
     /// jj's operation that holds the host's files.
@@ -168,6 +185,8 @@ pub struct Told {
     pub shown: Vec<Change>,
     /// The files on which the sides disagree, and how.
     pub conflicts: BTreeMap<Vec<u8>, Why>,
+    /// Those of them at which the guest has a file.
+    pub theirs: BTreeSet<Vec<u8>>,
     /// What does not land, and keeps nothing else from landing.
     pub left: Vec<Left>,
     /// Paths that were not asked for, and land as the other end of a rename.
@@ -228,6 +247,8 @@ pub fn plan<'a>(
         lock,
         scratch,
         start: ledger.start.clone(),
+        since: ledger.since.clone(),
+        trees: [ledger.agreed.clone(), snapshot.tree.clone()],
         theirs: chosen.theirs.clone(),
         operation: String::new(),
         steps: Vec::new(),
@@ -256,28 +277,30 @@ pub fn plan<'a>(
         },
     )?;
     plan.operation = std::mem::take(&mut ours.operation);
-    let merged = Merging {
+    let mut merged = Merging {
         repo,
         scratch: &plan.scratch,
         ledger: &ledger,
         theirs: &chosen.theirs,
         records: &plan.records,
         base: &snapshot.base,
+        conflict: how.conflict,
     }
     .merge(&delta, &ours, &snapshot.tree)?;
-    plan.told.drivers = merged.drivers;
+    plan.told.drivers = std::mem::take(&mut merged.drivers);
+    merged.see_folders(repo)?;
     let mut obstacles: BTreeSet<Obstacle> = ours.obstacles.iter().cloned().collect();
     if how.conflict == Conflict::Abort {
         obstacles.extend(merged.conflicts.iter().map(|(path, why)| Obstacle::new(path, *why)));
     }
-    let blocked = |obstacles: BTreeSet<Obstacle>| {
-        Err(Blocked::paths(&ledger.start, delta.iter().map(|change| change.path.as_slice()), obstacles))
+    let blocked = |plan: &Plan<'_>, obstacles: BTreeSet<Obstacle>| {
+        Err(plan.blocked_by(delta.iter().map(|change| change.path.as_slice()), obstacles))
     };
     plan.steps = steps(&ours, &merged.files);
     plan.changes = changes(repo, &plan.steps);
     obstacles.extend(obstacles::find(repo, &plan.changes, &plan.steps)?);
     if !obstacles.is_empty() {
-        return blocked(obstacles);
+        return blocked(&plan, obstacles);
     }
     let missing = obstacles::missing_space(repo, &plan.scratch, &plan.changes)?;
     if missing > 0 {
@@ -291,7 +314,7 @@ pub fn plan<'a>(
                 written.clone_from(&staged.written);
                 plan.staged = Some(staged);
             }
-            Err(failed) => return blocked(failed.into_iter().collect()),
+            Err(failed) => return blocked(&plan, failed.into_iter().collect()),
         }
     }
     let new: Vec<&[u8]> =
@@ -323,6 +346,8 @@ pub fn plan<'a>(
         false => format!("{landing}:{name}"),
     });
     plan.told.shown = plan.scratch.git().diff_trees(&plan.sides)?;
+    let comes = delta.iter().filter(|change| change.new_mode != 0 && merged.conflicts.contains_key(&change.path));
+    plan.told.theirs = comes.map(|change| change.path.clone()).collect();
     plan.told.conflicts = merged.conflicts;
     plan.landing = Some(landing);
     Ok(plan)
@@ -336,6 +361,7 @@ struct Merging<'a> {
     theirs: &'a Oid,
     records: &'a Records,
     base: &'a Oid,
+    conflict: Conflict,
 }
 
 /// Both sides' changes in one.
@@ -344,6 +370,19 @@ struct Merged {
     files: Entries,
     conflicts: BTreeMap<Vec<u8>, Why>,
     drivers: Vec<Driver>,
+}
+
+impl Merged {
+    /// Tells of each file that is a folder here by now that it was not just deleted.
+    fn see_folders(&mut self, repo: &Repo) -> Result<()> {
+        let top = Folders::open(repo.top()?)?;
+        for (path, why) in self.conflicts.iter_mut().filter(|(_, why)| **why == Why::DeletedHere) {
+            if matches!(top.look(path), Ok(Some(there)) if there.is_folder()) {
+                *why = Why::OtherType;
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Merging<'_> {
@@ -389,7 +428,8 @@ impl Merging<'_> {
                 (result, drivers) = merge(&base, &theirs)?;
             }
             for (path, why) in &mut result.conflicts {
-                if rests.on_commits.contains(path) {
+                // Where it lands all the same, what counts is which side is on disk.
+                if self.conflict == Conflict::Abort && rests.on_commits.contains(path) {
                     *why = Why::RestsOnCommits;
                 }
             }
@@ -418,6 +458,10 @@ impl Merging<'_> {
         let gone =
             |change: &&&Change| change.new_mode == 0 && here(change).is_none() && !ours.foreign.contains(&change.path);
         let gone: HashSet<&[u8]> = delta.iter().filter(gone).map(|change| change.path.as_slice()).collect();
+        // Or was renamed here.
+        if !ours.elsewhere.is_empty() {
+            both.extend(gone.iter().map(|path| path.to_vec()));
+        }
         if both.is_empty() && gone.is_empty() {
             return Ok(both);
         }
@@ -643,10 +687,17 @@ impl Plan<'_> {
     fn blocked(&self, failure: Failure) -> Blocked {
         match failure {
             Failure::Changed(obstacles) => {
-                let paths = self.steps.iter().map(|step| step.path.as_slice());
-                Blocked::paths(&self.start, paths, obstacles.into_iter().collect())
+                self.blocked_by(self.steps.iter().map(|step| step.path.as_slice()), obstacles.into_iter().collect())
             }
             Failure::Failed(error) => Blocked::Failed(error),
+        }
+    }
+
+    fn blocked_by<'p>(&self, paths: impl Iterator<Item = &'p [u8]>, obstacles: BTreeSet<Obstacle>) -> Blocked {
+        let [agreed, tree] = &self.trees;
+        match agreed::renames(&self.scratch, agreed, tree) {
+            Ok(renames) => Blocked::paths(&self.since, paths, obstacles, &renames),
+            Err(error) => Blocked::Failed(error),
         }
     }
 

@@ -65,13 +65,21 @@ pub enum Why {
 impl Why {
     /// Tells whether both versions are in the file, with conflict markers, if it lands with the conflict.
     pub fn is_text(self) -> bool {
-        matches!(self, Why::BothChanged | Why::BothAdded | Why::RestsOnCommits)
+        matches!(self, Why::BothChanged | Why::BothAdded)
     }
 
     /// Tells whether the sides disagree; it can land with the conflict, then.
     pub fn is_conflict(self) -> bool {
         self.is_text()
-            || matches!(self, Why::Binary | Why::DeletedHere | Why::DeletedThere | Why::OtherType | Why::Renamed)
+            || matches!(
+                self,
+                Why::Binary
+                    | Why::DeletedHere
+                    | Why::DeletedThere
+                    | Why::OtherType
+                    | Why::Renamed
+                    | Why::RestsOnCommits
+            )
     }
 }
 
