@@ -288,7 +288,7 @@ pub fn plan<'a>(
     }
     .merge(&delta, &ours, &snapshot.tree)?;
     plan.told.drivers = std::mem::take(&mut merged.drivers);
-    merged.see_folders(repo)?;
+    merged.see_types(repo)?;
     let mut obstacles: BTreeSet<Obstacle> = ours.obstacles.iter().cloned().collect();
     if how.conflict == Conflict::Abort {
         obstacles.extend(merged.conflicts.iter().map(|(path, why)| Obstacle::new(path, *why)));
@@ -373,11 +373,11 @@ struct Merged {
 }
 
 impl Merged {
-    /// Tells of each file that is a folder here by now that it was not just deleted.
-    fn see_folders(&mut self, repo: &Repo) -> Result<()> {
+    /// Tells of each file in whose place there is a folder, or a pipe, that it was not just deleted.
+    fn see_types(&mut self, repo: &Repo) -> Result<()> {
         let top = Folders::open(repo.top()?)?;
         for (path, why) in self.conflicts.iter_mut().filter(|(_, why)| **why == Why::DeletedHere) {
-            if matches!(top.look(path), Ok(Some(there)) if there.is_folder()) {
+            if matches!(top.look(path), Ok(Some(_))) {
                 *why = Why::OtherType;
             }
         }
