@@ -1,5 +1,5 @@
-//! What has landed is agreed: whatever base and paths a pull asks for, and whatever either side does in between, it brings
-//! what is new, once, and takes nothing away that is the host's.
+//! What has landed is agreed: whatever base and paths a pull asks for, and whatever either side does in between, it
+//! brings what is new, once, and takes nothing away that is the host's.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -70,8 +70,7 @@ fn prepared() -> (TestGuest, Host) {
     (guest, host)
 }
 
-/// What a worker does in a round that is numbered: one line of `a` and `b`, a new file, and the last round's file of that
-/// kind deleted.
+/// What a worker does in a round that is numbered: it edits a line of `a` and of `b`, adds a file, and deletes one.
 fn round(number: usize, files: &mut BTreeMap<String, String>) {
     for name in ["a", "b"] {
         let line = 1 + 3 * number;
@@ -551,4 +550,41 @@ fn it_is_the_same_in_repositories_of_other_kinds() {
         assert_eq!(host.read("a"), lines("a"), "{kind}");
         fs::remove_dir_all(guest.workspace()).unwrap();
     }
+}
+
+#[test]
+fn a_landed_file_that_the_host_moves_or_takes_out_of_its_index_is_followed() {
+    let (guest, host) = prepared();
+    guest.write("new", lines("new"));
+    lands(&host, PREPARED, &[], "A\tnew\n");
+    fs::rename(host.file("new"), host.file("moved")).unwrap();
+    guest.write("new", edited("new", 1));
+    lands(&host, PREPARED, &[], "M\tmoved\n");
+    host.git(&["add", "moved"]);
+    guest.write("new", edited("new", 1).replace("new 5\n", "new 5 edited\n"));
+    lands(&host, PREPARED, &[], "M\tmoved\n");
+    assert_eq!(host.read("moved"), edited("new", 1).replace("new 5\n", "new 5 edited\n"));
+    assert!(!host.file("new").exists());
+    host.git(&["rm", "-q", "--cached", "a"]);
+    host.write("a", edited("a", 9));
+    guest.write("a", edited("a", 1));
+    lands(&host, PREPARED, &[], "M\ta\n");
+    assert_eq!(host.read("a"), edited("a", 1).replace("a 9\n", "a 9 edited\n"));
+}
+
+#[test]
+fn other_records_are_bases_too() {
+    let guest = TestGuest::russh();
+    let host = Host::new(&guest);
+    host.write("b", edited("b", 5));
+    host.prepare();
+    guest.write("a", edited("a", 1));
+    guest.commit("by the worker");
+    guest.write("new", "new\n");
+    guest.write("b", edited("b", 5).replace("b 9\n", "b 9 edited\n"));
+    lands(&host, "HEAD", &[], "M\tb\nA\tnew\n");
+    lands(&host, "HEAD@baseline", &[], "M\ta\n");
+    lands(&host, PREPARED, &[], "");
+    assert_eq!(host.read("b"), fs::read_to_string(guest.file("b")).unwrap());
+    same(&host, &guest);
 }

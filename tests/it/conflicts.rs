@@ -1,5 +1,5 @@
-//! What cannot land is named by kind, in text and in JSON, and the rest lands by the hint; with `--conflict merge` it lands
-//! all the same, and what the guest has and the host has not comes again.
+//! What cannot land is named by kind, in text and in JSON, and the rest lands by the hint; with `--conflict merge` it
+//! lands all the same, and what the guest has and the host has not comes again.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -31,11 +31,11 @@ struct Case {
     agreed: bool,
 }
 
-const MERGED: &str =
-    "<<<<<<< host\na 1 host\n=======\na 1 edited\n>>>>>>> guest/dev\na 2\na 3\na 4\na 5\na 6\na 7\na 8\na 9\na 10\n";
+/// The other lines of `a` follow.
+const MERGED: &str = "<<<<<<< host\na 1 host\n=======\na 1 edited\n>>>>>>> guest/dev\n";
 
 /// git names a side's path too, where the sides differ in it.
-const MERGED_ELSEWHERE: &str = "<<<<<<< host:a\na 1 host\n=======\na 1 edited\n>>>>>>> guest/dev:there\na 2\na 3\na 4\na 5\na 6\na 7\na 8\na 9\na 10\n";
+const MERGED_ELSEWHERE: &str = "<<<<<<< host:a\na 1 host\n=======\na 1 edited\n>>>>>>> guest/dev:there\n";
 
 fn nothing(_: &Host) {}
 
@@ -310,7 +310,9 @@ fn a_conflict_that_lands_says_which_side_is_on_disk_and_comes_again_where_it_is_
         standing.assert_same(&host.standing());
         assert_eq!(host.read("b"), edited("b", 1), "{name}");
         for (path, text) in case.merged {
-            assert_eq!(host.read(path), *text, "{name}: {path}");
+            let rest = lines("a").split_once('\n').unwrap().1.to_owned();
+            let rest = if *path == "new" { "" } else { rest.as_str() };
+            assert_eq!(host.read(path), format!("{text}{rest}"), "{name}: {path}");
         }
         if case.merged.is_empty() {
             let a_now = fs::symlink_metadata(host.file("a")).ok().filter(|there| !there.is_dir());
@@ -390,6 +392,7 @@ fn what_rests_on_commits_names_them_and_comes_again_where_it_is_nowhere_on_disk(
         ran.stderr.contains("\n  'new' was deleted here and has changed in the guest: the version of the host stays\n")
     );
     let markers = MERGED.replace("a 1 host", "a 1").replace("edited", "twice");
+    let markers = lines("a").replace("a 1\n", &markers);
     assert_eq!((host.read("a"), host.read("b"), host.file("new").exists()), (markers, edited("b", 1), false));
     refused(&host, &since_head, &told[1..], "rests on commits");
     host.write("a", edited("a", 1).replace("edited", "settled"));
@@ -626,4 +629,55 @@ fn nothing_is_stored_of_what_the_work_does_not_touch() {
         host.git(&["commit", "-qm", "landed"]);
         fs::remove_file(host.file("untracked")).unwrap();
     }
+}
+
+#[test]
+fn tracked_files_that_would_be_below_or_above_the_guests_are_named_as_what_they_are() {
+    let guest = TestGuest::russh();
+    let host = Host::new(&guest);
+    host.write("both/c", lines("c"));
+    host.commit("second");
+    host.prepare();
+    for name in ["new/x", "folder/mine", "other"] {
+        host.write(name, "host\n");
+    }
+    host.git(&["add", "new", "folder", "other"]);
+    host.git(&["commit", "-qm", "by the host"]);
+    host.write("both/mine", "untracked\n");
+    for name in ["folder", "both"] {
+        fs::remove_dir_all(guest.file(name)).unwrap();
+    }
+    for name in ["new", "folder", "other/x", "both", "free"] {
+        guest.write(name, "guest\n");
+    }
+    guest.write("b", edited("b", 1));
+    let told = ["both/mine", "folder/mine", "new/x", "other"].map(|name| (name.to_owned(), "in-the-way".to_owned()));
+    let said = refused(&host, &SINCE, &told, "tracked");
+    let untracked: Vec<_> = said.lines().filter(|line| line.ends_with(": git does not track it")).collect();
+    assert_eq!(untracked, ["  'both/mine' is in the way: git does not track it"], "{said}");
+    let before = host.files_but(&["b", "free"]);
+    lands_the_rest(&host, &said, "M\tb\nA\tfree\n", "tracked");
+    before.assert_same(&host.files_but(&["b", "free"]));
+}
+
+#[test]
+fn a_file_that_the_host_does_not_have_merged_keeps_its_version() {
+    let guest = TestGuest::russh();
+    let host = Host::new(&guest);
+    host.write(".gitattributes", "a -merge\nb binary\nfolder/* merge=union\n");
+    host.commit("attributes");
+    host.prepare();
+    for (name, path) in [("a", "a"), ("b", "b"), ("c", "folder/c")] {
+        host.write(path, edited(name, 1).replace("edited", "host"));
+        guest.write(path, edited(name, 1));
+    }
+    let told = [("a", "binary"), ("b", "binary")].map(|(path, kind)| (path.to_owned(), kind.to_owned()));
+    let said = refused(&host, &SINCE, &told, "-merge");
+    lands_the_rest(&host, &said, "M\tfolder/c\n", "-merge");
+    assert_eq!(host.read("folder/c"), lines("c").replace("c 1\n", "c 1 host\nc 1 edited\n"));
+    let before = host.files_but(&[]);
+    let ran = host.run(&[&SINCE[..], &["--conflict", "merge"]].concat());
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(7), ""), "{}", ran.stderr);
+    before.assert_same(&host.files_but(&[]));
+    refused(&host, &SINCE, &told, "-merge");
 }

@@ -42,6 +42,8 @@ pub enum Why {
     Submodule,
     /// It is in another repository, which git does not look into.
     NestedRepository,
+    /// What is there is the host's own, and the guest has a file above or below it.
+    InTheWay,
     /// git does not track what is there.
     UntrackedByGit,
     /// jj does not track what is there.
@@ -108,17 +110,26 @@ pub fn find(repo: &Repo, changes: &[Change], steps: &[Step]) -> Result<BTreeSet<
         .filter(|step| step.old.as_ref().is_some_and(|old| old.stood.is_some()))
         .map(|step| step.path.as_slice())
         .collect();
+    let mut in_the_way = BTreeSet::new();
     for step in steps.iter().filter(|step| step.new.is_some() && !going.contains(step.path.as_slice())) {
         let case = |step: &Step| step.new.as_ref().is_some_and(|new| matches!(new.source, Source::Moved(_)));
         if submodules.contains(step.path.as_slice()) {
             continue;
         }
-        for path in in_the_way(&top, &step.path, &going, case(step))? {
+        for path in find_in_the_way(&top, &step.path, &going, case(step))? {
             // git itself refuses to overwrite an untracked file, but not an ignored one: a '.env'.
-            let why = if top.is_repository(&path) { Why::NestedRepository } else { repo.vcs.untracked() };
-            found.insert(Obstacle::new(&path, why));
+            in_the_way.insert(path);
         }
     }
+    let tracked = repo.vcs.tracked(repo, &in_the_way.iter().map(Vec::as_slice).collect::<Vec<_>>())?;
+    found.extend(in_the_way.iter().map(|path| {
+        let why = match tracked.contains(path) {
+            true => Why::InTheWay,
+            false if top.is_repository(path) => Why::NestedRepository,
+            false => repo.vcs.untracked(),
+        };
+        Obstacle::new(path, why)
+    }));
     let mut writable = std::collections::HashMap::new();
     for step in steps {
         let folder = crate::host::folders::split(&step.path).0;
@@ -133,7 +144,7 @@ pub fn find(repo: &Repo, changes: &[Change], steps: &[Step]) -> Result<BTreeSet<
 /// folders, files in a folder in its place, or a repository there.
 ///
 /// With `may_be_going`, what is there may be one of those that go: the disk does not tell `README` from `readme`.
-fn in_the_way(top: &Folders, path: &[u8], going: &HashSet<&[u8]>, may_be_going: bool) -> Result<Vec<Vec<u8>>> {
+fn find_in_the_way(top: &Folders, path: &[u8], going: &HashSet<&[u8]>, may_be_going: bool) -> Result<Vec<Vec<u8>>> {
     let context = |path: &[u8]| format!("cannot look at {}", crate::text::path(path));
     for folder in folders(path) {
         match top.look(folder).context(|| context(folder))? {
