@@ -108,6 +108,7 @@ pub fn words(why: Why) -> (&'static str, &'static str) {
         Why::RestsOnCommits => ("rests-on-commits", "has changed here, and rests on commits that are not here"),
         Why::Submodule => ("submodule", "is a submodule, or in one"),
         Why::NestedRepository => ("nested-repository", "is in another repository here"),
+        Why::InTheWay => ("in-the-way", "is in the way of a file of the guest's"),
         Why::UntrackedByGit => ("in-the-way", "is in the way: git does not track it"),
         Why::UntrackedByJj => ("in-the-way", "is in the way: jj does not track it"),
         Why::OutsideGitSparse => ("outside-sparse", "is outside the sparse checkout"),

@@ -256,12 +256,10 @@ impl<'a> Told<'a> {
             false => error,
         };
         let snapshot = repo.vm_ref(&self.vm.name, "snapshot").unwrap_or_default();
-        kept.into_iter().take(SHOWN).fold(error, |error, (path, why)| {
+        let theirs = kept.into_iter().map(|(path, _)| path).filter(|path| self.plan.theirs.contains(*path));
+        theirs.take(SHOWN).fold(error, |error, path| {
             let Ok(path) = std::str::from_utf8(path) else { return error };
-            match why {
-                Why::DeletedThere => error,
-                _ => error.run(app.git(repo, &["show", &format!("{snapshot}:{path}")]), "shows the guest's version"),
-            }
+            error.run(app.git(repo, &["show", &format!("{snapshot}:{path}")]), "shows the guest's version")
         })
     }
 }

@@ -151,6 +151,11 @@ impl Folders {
         }
     }
 
+    /// Tells whether a folder holds a repository of its own, or what stands for one.
+    pub fn is_repository(&self, folder: &[u8]) -> bool {
+        matches!(self.look(&[folder, b"/.git"].concat()), Ok(Some(_)))
+    }
+
     /// Tells whether the file at a path can be read.
     pub fn is_readable(&self, path: &[u8]) -> bool {
         self.parent(path)

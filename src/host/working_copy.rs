@@ -62,6 +62,11 @@ pub trait WorkingCopy: Debug + Send + Sync {
     /// Returns which of these new files the host ignores.
     fn ignored(&self, repo: &Repo, paths: &[&[u8]]) -> Result<Vec<Vec<u8>>>;
 
+    /// Returns which of these files on disk are tracked, as far as that is known.
+    fn tracked(&self, _repo: &Repo, _paths: &[&[u8]]) -> Result<HashSet<Vec<u8>>> {
+        Ok(HashSet::new())
+    }
+
     /// Returns why a file is in the way that is on disk and is not the host's own.
     fn untracked(&self) -> Why;
 

@@ -7,9 +7,11 @@
     reason = "tests set up the world that the program runs in, and tell the test runner"
 )]
 
+mod agreed;
 mod boundaries;
 mod bytes;
 mod completions;
+mod conflicts;
 mod diff;
 mod export;
 mod failures;

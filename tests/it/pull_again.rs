@@ -80,7 +80,8 @@ guest_test!(a_file_that_came_past_gitignore_is_followed_like_any_other, |guest| 
     host.prepare();
     guest.write("x.o", lines("x"));
     guest.git(&["add", "-f", "x.o"]);
-    assert_eq!(host.run(&SINCE), ran(0, "A\tx.o\n", &landed("1 changed file")));
+    let ignored = "warning: 'x.o' is ignored here: 'git add' passes it over\n";
+    assert_eq!(host.run(&SINCE), ran(0, "A\tx.o\n", &(landed("1 changed file") + ignored)));
     host.write("x.o", edited("x", 10));
     guest.write("x.o", edited("x", 1));
     assert_eq!(host.run(&SINCE), ran(0, "M\tx.o\n", &landed("1 changed file")));

@@ -188,7 +188,7 @@ guest_test!(what_would_steer_the_hosts_version_control_is_refused, |guest| {
 });
 
 /// Runs git-banger as a user who is not root, whom folders without write permission bind.
-fn unprivileged(host: &Host, guest: &TestGuest, args: &[&str]) -> Ran {
+pub fn unprivileged(host: &Host, guest: &TestGuest, args: &[&str]) -> Ran {
     if !is_root() {
         return host.run(args);
     }

@@ -335,11 +335,12 @@ pub fn ignored(git: &Git, paths: &[&[u8]]) -> Result<Vec<Vec<u8>>> {
     if paths.is_empty() {
         return Ok(Vec::new());
     }
-    let output =
-        git.call(["--literal-pathspecs", "check-ignore", "-z", "--stdin"]).input(nul(paths.iter().copied())).run()?;
+    // It takes no '--literal-pathspecs'; so a name that begins with a colon needs something before it.
+    let input: Vec<u8> = paths.iter().flat_map(|path| [b"./", *path, b"\0"].concat()).collect();
+    let output = git.call(["check-ignore", "-z", "--stdin"]).input(input).run()?;
     match output.code {
         // 1: none is.
-        Some(0 | 1) => Ok(from_nul(&output.stdout)),
+        Some(0 | 1) => Ok(from_nul(&output.stdout).into_iter().map(|path| path[2..].to_vec()).collect()),
         // A path below a submodule or a symlink: it is named for that elsewhere.
         _ => Ok(Vec::new()),
     }

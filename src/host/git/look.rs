@@ -94,9 +94,9 @@ impl Looker<'_> {
         for change in delta {
             found.push(self.folders.look(&change.path).context(|| context(&change.path))?);
         }
-        let hollow = self.hollow_folders(&found)?;
+        let foreign = self.foreign_folders(&found);
         let paths: BTreeSet<&[u8]> =
-            delta.iter().map(|change| change.path.as_slice()).chain(hollow.iter().map(Vec::as_slice)).collect();
+            delta.iter().map(|change| change.path.as_slice()).chain(foreign.iter().map(Vec::as_slice)).collect();
         let tracked = indexed(&self.git, &paths.into_iter().collect::<Vec<_>>())?;
         let standing = |found: &Option<Identity>| found.filter(|found| found.is_file() || found.is_symlink());
         let twice = twice(delta, &found);
@@ -154,24 +154,25 @@ impl Looker<'_> {
         Ok(ours)
     }
 
-    /// Returns the folders, on the way to paths where nothing stands, that are not there or hold nothing: each may be a
-    /// submodule that is not checked out.
-    fn hollow_folders(&self, found: &[Option<Identity>]) -> Result<BTreeSet<Vec<u8>>> {
-        let mut hollow = BTreeSet::new();
+    /// Returns the folders on the way that may be submodules: repositories, and, where nothing stands at the path, those
+    /// that are not there or hold nothing.
+    fn foreign_folders(&self, found: &[Option<Identity>]) -> BTreeSet<Vec<u8>> {
+        let mut foreign = BTreeSet::new();
         let mut seen: HashMap<&[u8], bool> = HashMap::new();
-        for (change, _) in self.asked.delta.iter().zip(found).filter(|(_, found)| found.is_none()) {
+        for (change, found) in self.asked.delta.iter().zip(found) {
             for folder in folders(&change.path) {
-                let is_hollow = *seen.entry(folder).or_insert_with(|| match self.folders.look(folder) {
-                    Ok(Some(there)) if there.is_folder() => self.folders.list(folder).is_ok_and(|list| list.is_empty()),
+                let is_empty = || found.is_none() && self.folders.list(folder).is_ok_and(|list| list.is_empty());
+                let is_foreign = *seen.entry(folder).or_insert_with(|| match self.folders.look(folder) {
+                    Ok(Some(there)) if there.is_folder() => self.folders.is_repository(folder) || is_empty(),
                     Ok(Some(_)) | Err(_) => false,
                     Ok(None) => true,
                 });
-                if is_hollow {
-                    hollow.insert(folder.to_vec());
+                if is_foreign {
+                    foreign.insert(folder.to_vec());
                 }
             }
         }
-        Ok(hollow)
+        foreign
     }
 
     /// Tells why a path that git does not track is no ground of this repository's: it is in a submodule, or in a
@@ -186,9 +187,7 @@ impl Looker<'_> {
             if tracked.get(folder).is_some_and(|entry| entry.mode == GITLINK) {
                 return Ok(Some(Why::Submodule));
             }
-            let is_repository = *nested
-                .entry(folder)
-                .or_insert_with(|| matches!(self.folders.look(&[folder, b"/.git"].concat()), Ok(Some(_))));
+            let is_repository = *nested.entry(folder).or_insert_with(|| self.folders.is_repository(folder));
             if is_repository {
                 return Ok(Some(Why::NestedRepository));
             }
@@ -490,12 +489,7 @@ impl Looker<'_> {
                 && matches!(self.folders.look(&change.path), Ok(None))
         };
         let delta = self.asked.delta;
-        let comes = delta.iter().any(|change| change.old_mode == 0);
-        let missing: Vec<&Change> = delta
-            .iter()
-            .filter(is_missing)
-            .filter(|change| change.new_mode != 0 || comes || self.asked.follow)
-            .collect();
+        let missing: Vec<&Change> = delta.iter().filter(is_missing).collect();
         if missing.is_empty() {
             return Ok(());
         }

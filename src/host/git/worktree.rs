@@ -128,6 +128,13 @@ impl WorkingCopy for Worktree {
         filters::ignored(&repo.git.with_index(&self.index), paths)
     }
 
+    fn tracked(&self, repo: &Repo, paths: &[&[u8]]) -> Result<HashSet<Vec<u8>>> {
+        if paths.is_empty() {
+            return Ok(HashSet::new());
+        }
+        Ok(filters::indexed(&repo.git.with_index(&self.index), paths)?.into_keys().collect())
+    }
+
     fn untracked(&self) -> Why {
         Why::UntrackedByGit
     }

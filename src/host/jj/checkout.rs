@@ -120,12 +120,7 @@ impl WorkingCopy for Checkout {
             ours.files.extend(entry.map(|entry| (change.path.clone(), file(entry, stood))));
         }
         let known: HashSet<&[u8]> = asked.delta.iter().map(|change| change.path.as_slice()).collect();
-        let comes = asked.delta.iter().any(|change| change.old_mode == 0);
-        let missing = |change: &Change| {
-            change.old_mode != 0
-                && (change.new_mode != 0 || comes || asked.follow)
-                && !ours.files.contains_key(&change.path)
-        };
+        let missing = |change: &Change| change.old_mode != 0 && !ours.files.contains_key(&change.path);
         if asked.delta.iter().any(missing) {
             for new in here.iter().filter(|here| here.status == 'A' && !known.contains(here.path.as_slice())) {
                 if let Some(entry) = Entry::after(new) {

@@ -85,7 +85,6 @@ impl Again {
                 written: &ledger.written,
                 known: &known,
                 attributes: repo.vcs.attributes_commit(repo)?,
-                follow: true,
                 why: "before a pull",
             },
         )?;

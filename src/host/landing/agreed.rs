@@ -27,6 +27,8 @@ pub struct Ledger {
     pub agreed: Oid,
     /// What they would be with that, and with the commits that the base holds.
     pub start: Oid,
+    /// The same for messages: a tree or commit that the repository has, while the start may be of this landing alone.
+    pub since: Oid,
     /// What landings wrote, by path.
     pub written: BTreeMap<Vec<u8>, Record>,
 }
@@ -69,9 +71,13 @@ impl Ledger {
             (None, None) => base_tree()?,
         };
         let agreed = newest.map_or_else(|| baseline.clone(), |landing| landing.agreed.clone());
-        let mut ledger = Ledger { start: agreed.clone(), baseline, agreed, written: BTreeMap::new() };
+        let (start, since) = (agreed.clone(), agreed.clone());
+        let mut ledger = Ledger { start, since, baseline, agreed, written: BTreeMap::new() };
         if records.prepare.as_ref() != Some(&snapshot.base) {
             ledger.start = ledger.start_from(repo, scratch, records, snapshot)?;
+        }
+        if ledger.start != ledger.agreed {
+            ledger.since = snapshot.base.clone();
         }
         if ledger.start != snapshot.tree || ledger.agreed != ledger.baseline {
             ledger.written = record::written(repo, &landings)?;
@@ -130,12 +136,13 @@ impl Ledger {
         let git = scratch.git();
         let mut whole = git.diff(&self.start, &snapshot.tree, false, &[])?;
         let count = whole.len();
-        if !pathspecs.is_empty() {
-            let delta = git.diff(&self.start, &snapshot.tree, false, pathspecs)?;
-            (whole, chosen.also) = self.with_partners(scratch, snapshot, whole, delta)?;
-        }
         if self.start != self.agreed && whole.iter().any(|change| change.new_mode == 0) {
             self.spare_renamed(scratch, snapshot, &mut whole)?;
+        }
+        if !pathspecs.is_empty() {
+            let mut delta = git.diff(&self.start, &snapshot.tree, false, pathspecs)?;
+            delta.retain(|change| whole.contains(change));
+            (whole, chosen.also) = self.with_partners(scratch, snapshot, whole, delta)?;
         }
         let pointers = pointers(&whole)?;
         for change in whole {
@@ -182,12 +189,12 @@ impl Ledger {
     }
 
     /// Takes out the deletion of each file that landed as new and lives on in the guest under a name that the base has
-    /// already, so that it is not among the work that lands.
+    /// already, so that the rename is not among the work that lands; an edit of it may be.
     fn spare_renamed(&self, scratch: &Scratch, snapshot: &Snapshot, delta: &mut Vec<Change>) -> Result<()> {
         let mut renamed: Vec<Vec<u8>> = Vec::new();
         for (from, to) in renames(scratch, &self.agreed, &snapshot.tree)? {
             let goes = delta.iter().any(|change| change.path == from && change.new_mode == 0);
-            if goes && !delta.iter().any(|change| change.path == to) {
+            if goes && !delta.iter().any(|change| change.path == to && change.old_mode == 0) {
                 renamed.push(from);
             }
         }

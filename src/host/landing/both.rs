@@ -10,6 +10,7 @@ use super::plan::Work;
 use crate::error::Result;
 use crate::host::Repo;
 use crate::host::entries::{self, Entries, Entry};
+use crate::host::folders::Folders;
 use crate::host::refs::encode;
 use crate::host::scratch::Scratch;
 use crate::snapshot::{Change, Oid};
@@ -48,8 +49,34 @@ pub struct United {
     pub files: Entries,
     /// Each path on which the sides disagree, and how.
     pub conflicts: BTreeMap<Vec<u8>, Why>,
+    /// Those of them that rest on commits which are not here.
+    rest_on_commits: HashSet<Vec<u8>>,
     /// Merge drivers that were not run.
     pub drivers: Vec<Driver>,
+}
+
+impl United {
+    /// Tells of each file in whose place there is a folder, or a pipe, that it was not just deleted.
+    ///
+    /// # Errors
+    /// When the top of the working copy cannot be opened.
+    pub fn see_types(&mut self, repo: &Repo) -> Result<()> {
+        let top = Folders::open(repo.top()?)?;
+        for (path, why) in self.conflicts.iter_mut().filter(|(_, why)| **why == Why::DeletedHere) {
+            if matches!(top.look(path), Ok(Some(_))) {
+                *why = Why::OtherType;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells of each conflict that rests on commits which are not here. Where it lands all the same, what counts is which
+    /// side is on disk.
+    pub fn see_commits(&mut self) {
+        for path in &self.rest_on_commits {
+            self.conflicts.entry(path.clone()).and_modify(|why| *why = Why::RestsOnCommits);
+        }
+    }
 }
 
 /// Makes one of the work and the host's files. A path that only the work changes takes its entry.
@@ -73,7 +100,12 @@ impl Merging<'_> {
         let delta: Vec<&Change> =
             self.work.delta.iter().filter(|change| !blocked.contains(change.path.as_slice())).collect();
         let both = self.both_changed(&delta, ours)?;
-        let mut united = United { files: Entries::new(), conflicts: BTreeMap::new(), drivers: Vec::new() };
+        let mut united = United {
+            files: Entries::new(),
+            conflicts: BTreeMap::new(),
+            rest_on_commits: HashSet::new(),
+            drivers: Vec::new(),
+        };
         for change in delta.iter().filter(|change| !both.contains(&change.path)) {
             united.files.extend(Entry::after(change).map(|entry| (change.path.clone(), entry)));
         }
@@ -119,11 +151,7 @@ impl Merging<'_> {
             if rests.any {
                 (result, drivers) = merge(&base, &theirs)?;
             }
-            for (path, why) in &mut result.conflicts {
-                if rests.on_commits.contains(path) {
-                    *why = Why::RestsOnCommits;
-                }
-            }
+            united.rest_on_commits = rests.on_commits;
         }
         united.files.extend(result.files);
         united.conflicts = result.conflicts;
@@ -149,6 +177,10 @@ impl Merging<'_> {
         let gone =
             |change: &&&Change| change.new_mode == 0 && here(change).is_none() && !ours.foreign.contains(&change.path);
         let gone: HashSet<&[u8]> = delta.iter().filter(gone).map(|change| change.path.as_slice()).collect();
+        // Or was renamed here.
+        if !ours.elsewhere.is_empty() {
+            both.extend(gone.iter().map(|path| path.to_vec()));
+        }
         if both.is_empty() && gone.is_empty() {
             return Ok(both);
         }

@@ -18,8 +18,6 @@ pub struct Asked<'a> {
     pub written: &'a BTreeMap<Vec<u8>, Record>,
     /// Tells which paths are in the agreed tree: what the host does not track there is a file of both sides.
     pub known: &'a Known<'a>,
-    /// A file that is gone is looked for elsewhere, even if it goes.
-    pub follow: bool,
     /// The commit whose attributes hold; none in jj.
     pub attributes: Option<Oid>,
     /// What is said of it in the log of the user's own tool.

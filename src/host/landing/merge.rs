@@ -53,7 +53,7 @@ pub fn merge(
     let names = ["host", &format!("guest/{guest}")];
     let merged = merge_tree(scratch, &attributes, &[], names, [base, ours, theirs].map(Files::These))?;
     let mut files = entries::all_of_tree(scratch.git(), &merged.tree)?;
-    let conflicts = merged.conflicts(names, &paths);
+    let mut conflicts = merged.conflicts(names, &paths);
     for (path, why) in &conflicts {
         if !why.is_text() {
             match ours.get(path) {
@@ -61,6 +61,13 @@ pub fn merge(
                 None => files.remove(path),
             };
         }
+    }
+    // Where a file of ours stays, no folder of theirs can be.
+    let stays = |folder: &[u8]| conflicts.contains_key(folder) && files.contains_key(folder);
+    let below: Vec<_> = files.keys().filter(|path| entries::folders(path).any(stays)).cloned().collect();
+    for path in below {
+        files.remove(&path);
+        conflicts.insert(path, Why::OtherType);
     }
     // git gives names that are on neither side to files that cannot both be where they should.
     files.retain(|path, _| paths.contains(path.as_slice()));
@@ -258,18 +265,23 @@ impl Told {
         for path in self.stages.keys().filter_map(|path| plain(path)) {
             kinds.entry(path).or_default();
         }
+        // A file that was put elsewhere has its stages there.
+        let mut all = BTreeMap::<Vec<u8>, [Option<&Entry>; 3]>::new();
+        for (path, stages) in &self.stages {
+            let place = all.entry(plain(path).unwrap_or_default()).or_default();
+            place.iter_mut().zip(stages).for_each(|(place, stage)| *place = place.or(stage.as_ref()));
+        }
         let why = |(path, kinds): (Vec<u8>, Vec<&str>)| {
-            let none = [const { None }; 3];
-            let [base, ours, theirs] = self.stages.get(&path).unwrap_or(&none);
+            let [base, ours, theirs] = all.get(&path).copied().unwrap_or_default();
             let says = |word: &str| kinds.iter().any(|kind| kind.contains(word));
             let why = if says("rename") {
                 Why::Renamed
+            } else if says("file/directory") || says("distinct") {
+                Why::OtherType
             } else if says("modify/delete") {
                 if ours.is_none() { Why::DeletedHere } else { Why::DeletedThere }
             } else if says("binary") {
                 Why::Binary
-            } else if says("file/directory") || says("distinct") {
-                Why::OtherType
             } else {
                 match (base, ours, theirs) {
                     (_, Some(ours), Some(theirs)) if !ours.is_file() || !theirs.is_file() => Why::OtherType,

@@ -63,7 +63,7 @@ pub struct How {
 pub enum Blocked {
     /// These paths cannot land.
     Paths {
-        /// The tree from which the guest's work is told apart.
+        /// The tree or commit from which the guest's work is told apart.
         since: Oid,
         /// Each of them, sorted.
         obstacles: Vec<Obstacle>,
@@ -84,8 +84,14 @@ pub enum Blocked {
 }
 
 impl Blocked {
-    /// Tells of obstacles to a landing that changes these paths.
-    fn paths<'a>(since: &Oid, paths: impl Iterator<Item = &'a [u8]>, obstacles: BTreeSet<Obstacle>) -> Blocked {
+    /// Tells of obstacles to a landing that changes these paths. What is at the other end of a rename is blocked with a
+    /// path, since pathspecs choose both.
+    fn paths<'a>(
+        since: &Oid,
+        paths: impl Iterator<Item = &'a [u8]>,
+        obstacles: BTreeSet<Obstacle>,
+        renames: &[(Vec<u8>, Vec<u8>)],
+    ) -> Blocked {
         let is_below =
             |path: &[u8], folder: &[u8]| path.strip_prefix(folder).is_some_and(|rest| matches!(rest, [] | [b'/', ..]));
         let exact: HashSet<&[u8]> = obstacles.iter().map(|obstacle| obstacle.path.as_slice()).collect();
@@ -94,7 +100,13 @@ impl Blocked {
             exact.contains(path)
                 || obstacles.iter().take(MANY).any(|it| is_below(path, &it.path) || is_below(&it.path, path))
         };
-        let (blocked, others): (Vec<&[u8]>, Vec<&[u8]>) = paths.partition(|path| is_blocked(path));
+        let (mut blocked, mut others): (Vec<&[u8]>, Vec<&[u8]>) = paths.partition(|path| is_blocked(path));
+        let ends = renames.iter().flat_map(|(from, to)| [(from, to), (to, from)]);
+        let known: HashSet<&[u8]> = blocked.iter().copied().collect();
+        let more: HashSet<&[u8]> =
+            ends.filter(|(one, _)| known.contains(one.as_slice())).map(|(_, other)| other.as_slice()).collect();
+        blocked.extend(others.extract_if(.., |path| more.contains(path)));
+        blocked.sort_unstable();
         Blocked::Paths {
             since: since.clone(),
             blocked: blocked.into_iter().map(<[u8]>::to_vec).collect(),
@@ -235,10 +247,17 @@ impl Plan<'_> {
     fn blocked(&self, failure: Failure) -> Blocked {
         match failure {
             Failure::Changed(obstacles) => {
-                let paths = self.steps.iter().map(|step| step.path.as_slice());
-                Blocked::paths(&self.start, paths, obstacles.into_iter().collect())
+                self.blocked_by(self.steps.iter().map(|step| step.path.as_slice()), obstacles.into_iter().collect())
             }
             Failure::Failed(error) => Blocked::Failed(error),
+        }
+    }
+
+    fn blocked_by<'p>(&self, paths: impl Iterator<Item = &'p [u8]>, obstacles: BTreeSet<Obstacle>) -> Blocked {
+        let [agreed, tree] = &self.trees;
+        match agreed::renames(&self.scratch, agreed, tree) {
+            Ok(renames) => Blocked::paths(&self.since, paths, obstacles, &renames),
+            Err(error) => Blocked::Failed(error),
         }
     }
 }

@@ -42,6 +42,8 @@ pub enum Why {
     Submodule,
     /// It is in another repository, which git does not look into.
     NestedRepository,
+    /// What is there is the host's own, and the guest has a file above or below it.
+    InTheWay,
     /// git does not track what is there.
     UntrackedByGit,
     /// jj does not track what is there.
@@ -65,13 +67,21 @@ pub enum Why {
 impl Why {
     /// Tells whether both versions are in the file, with conflict markers, if it lands with the conflict.
     pub fn is_text(self) -> bool {
-        matches!(self, Why::BothChanged | Why::BothAdded | Why::RestsOnCommits)
+        matches!(self, Why::BothChanged | Why::BothAdded)
     }
 
     /// Tells whether the sides disagree; it can land with the conflict, then.
     pub fn is_conflict(self) -> bool {
         self.is_text()
-            || matches!(self, Why::Binary | Why::DeletedHere | Why::DeletedThere | Why::OtherType | Why::Renamed)
+            || matches!(
+                self,
+                Why::Binary
+                    | Why::DeletedHere
+                    | Why::DeletedThere
+                    | Why::OtherType
+                    | Why::Renamed
+                    | Why::RestsOnCommits
+            )
     }
 }
 
@@ -88,24 +98,38 @@ impl Obstacle {
 pub fn find(repo: &Repo, changes: &[Change], steps: &[Step]) -> Result<BTreeSet<Obstacle>> {
     let top = Folders::open(repo.top()?)?;
     let mut found = BTreeSet::new();
-    for change in changes.iter().filter(|change| change.is_submodule()) {
-        found.insert(Obstacle::new(&change.path, Why::Submodule));
-    }
+    let submodules: HashSet<&[u8]> =
+        changes.iter().filter(|change| change.is_submodule()).map(|change| change.path.as_slice()).collect();
     let hidden = steps.iter().filter(|step| step.old.as_ref().is_some_and(|old| old.stood.is_none()));
     let hidden = hidden.map(|step| step.path.as_slice()).collect();
     found.extend(repo.vcs.unfit(repo, changes, &hidden)?);
+    found.retain(|obstacle| !submodules.contains(obstacle.path.as_slice()));
+    found.extend(submodules.iter().map(|path| Obstacle::new(path, Why::Submodule)));
     let going: HashSet<&[u8]> = steps
         .iter()
         .filter(|step| step.old.as_ref().is_some_and(|old| old.stood.is_some()))
         .map(|step| step.path.as_slice())
         .collect();
+    let mut in_the_way = BTreeSet::new();
     for step in steps.iter().filter(|step| step.new.is_some() && !going.contains(step.path.as_slice())) {
         let case = |step: &Step| step.new.as_ref().is_some_and(|new| matches!(new.source, Source::Moved(_)));
-        for path in in_the_way(&top, &step.path, &going, case(step))? {
+        if submodules.contains(step.path.as_slice()) {
+            continue;
+        }
+        for path in find_in_the_way(&top, &step.path, &going, case(step))? {
             // git itself refuses to overwrite an untracked file, but not an ignored one: a '.env'.
-            found.insert(Obstacle::new(&path, repo.vcs.untracked()));
+            in_the_way.insert(path);
         }
     }
+    let tracked = repo.vcs.tracked(repo, &in_the_way.iter().map(Vec::as_slice).collect::<Vec<_>>())?;
+    found.extend(in_the_way.iter().map(|path| {
+        let why = match tracked.contains(path) {
+            true => Why::InTheWay,
+            false if top.is_repository(path) => Why::NestedRepository,
+            false => repo.vcs.untracked(),
+        };
+        Obstacle::new(path, why)
+    }));
     let mut writable = std::collections::HashMap::new();
     for step in steps {
         let folder = crate::host::folders::split(&step.path).0;
@@ -117,10 +141,10 @@ pub fn find(repo: &Repo, changes: &[Change], steps: &[Step]) -> Result<BTreeSet<
 }
 
 /// Returns what exists where a new file would be, and is not going: the file's own place, a file in place of one of its
-/// folders, files in a folder in its place.
+/// folders, files in a folder in its place, or a repository there.
 ///
 /// With `may_be_going`, what is there may be one of those that go: the disk does not tell `README` from `readme`.
-fn in_the_way(top: &Folders, path: &[u8], going: &HashSet<&[u8]>, may_be_going: bool) -> Result<Vec<Vec<u8>>> {
+fn find_in_the_way(top: &Folders, path: &[u8], going: &HashSet<&[u8]>, may_be_going: bool) -> Result<Vec<Vec<u8>>> {
     let context = |path: &[u8]| format!("cannot look at {}", crate::text::path(path));
     for folder in folders(path) {
         match top.look(folder).context(|| context(folder))? {
@@ -134,7 +158,9 @@ fn in_the_way(top: &Folders, path: &[u8], going: &HashSet<&[u8]>, may_be_going: 
     let mut places = vec![path.to_vec()];
     while let Some(place) = places.pop() {
         let Some(there) = top.look(&place).context(|| context(&place))? else { continue };
-        if there.is_folder() {
+        if there.is_folder() && top.is_repository(&place) {
+            found.push(place);
+        } else if there.is_folder() {
             places.extend(top.list(&place).context(|| context(&place))?);
         } else if !going.contains(place.as_slice()) {
             let same = |other: &&[u8]| matches!(top.look(other), Ok(Some(other)) if (other.device, other.inode) == (there.device, there.inode));

@@ -28,6 +28,10 @@ pub struct Plan<'a> {
     pub(in crate::host) why: String,
     /// The tree that the work starts from.
     pub(in crate::host) start: Oid,
+    /// The same for messages: a tree or commit that the repository has.
+    pub(super) since: Oid,
+    /// The agreed tree and the guest's: git finds renames between them.
+    pub(super) trees: [Oid; 2],
     /// What lands, as a tree.
     pub(in crate::host) theirs: Oid,
     /// jj's operation that holds the host's files.
@@ -55,6 +59,8 @@ pub struct Told {
     pub shown: Vec<Change>,
     /// The files on which the sides disagree, and how.
     pub conflicts: BTreeMap<Vec<u8>, Why>,
+    /// Those of them at which the guest has a file.
+    pub theirs: BTreeSet<Vec<u8>>,
     /// What does not land, and keeps nothing else from landing.
     pub left: Vec<Left>,
     /// Paths that were not asked for, and land as the other end of a rename.
@@ -93,6 +99,13 @@ pub struct Work<'a> {
     pub again: Option<Again>,
 }
 
+impl Work<'_> {
+    /// Returns the paths that it changes.
+    fn paths(&self) -> impl Iterator<Item = &[u8]> {
+        self.delta.iter().map(|change| change.path.as_slice())
+    }
+}
+
 /// What came of the work, for the record.
 struct Outcome {
     /// The host's own files before, at the paths that are touched.
@@ -121,6 +134,7 @@ pub fn plan<'a>(
     let pointers = |changes: &[Change]| repo.vcs.pointers(repo, &plan.scratch, changes, snapshot);
     let chosen = ledger.choose(&plan.scratch, snapshot, pathspecs, pointers)?;
     (plan.start, plan.theirs) = (ledger.start.clone(), chosen.theirs.clone());
+    (plan.since, plan.trees) = (ledger.since.clone(), [ledger.agreed.clone(), snapshot.tree.clone()]);
     (plan.told.left, plan.told.also) = (chosen.left, chosen.also);
     // jj would have to take in all files for that.
     let looks_back = how.again || (chosen.delta.is_empty() && repo.vcs.extras().is_none());
@@ -219,6 +233,7 @@ pub fn turn<'a>(repo: &'a Repo, landing: &Landing, how: How, kind: LandingKind) 
         false => was.clone(),
     };
     (plan.start, plan.theirs) = (start.clone(), theirs.clone());
+    (plan.since, plan.trees) = (start.clone(), [start.clone(), theirs.clone()]);
     let outcome = plan.draft(&Work {
         start: &start,
         theirs: &theirs,
@@ -262,6 +277,8 @@ impl<'a> Plan<'a> {
             how,
             why,
             start: none.clone(),
+            since: none.clone(),
+            trees: [none.clone(), none.clone()],
             theirs: none,
             operation: String::new(),
             changes: Vec::new(),
@@ -281,7 +298,6 @@ impl<'a> Plan<'a> {
         let delta = work.again.as_ref().map(|again| again.with(work.delta));
         let asked = Asked {
             delta: delta.as_deref().unwrap_or(work.delta),
-            follow: work.again.is_some(),
             common: work.common,
             written: work.written,
             known: work.known,
@@ -291,7 +307,7 @@ impl<'a> Plan<'a> {
         let mut ours = repo.vcs.look(repo, &self.scratch, &asked)?;
         self.operation = std::mem::take(&mut ours.operation);
         let mut restored = None;
-        let united = match &work.again {
+        let mut united = match &work.again {
             None => unite(repo, &self.scratch, &self.records.vm, work, &ours)?,
             Some(again) => {
                 let files = again.apply(repo, &self.scratch, &ours)?;
@@ -304,15 +320,15 @@ impl<'a> Plan<'a> {
             }
         };
         self.told.edited = restored.map(|restored| restored.edited).unwrap_or_default();
-        self.told.drivers = united.drivers;
+        self.told.drivers = std::mem::take(&mut united.drivers);
+        united.see_types(repo)?;
+        if self.how.conflict == Conflict::Abort {
+            united.see_commits();
+        }
         let mut obstacles: BTreeSet<Obstacle> = ours.obstacles.iter().cloned().collect();
         if self.how.conflict == Conflict::Abort {
             obstacles.extend(united.conflicts.iter().map(|(path, why)| Obstacle::new(path, *why)));
         }
-        let blocked = |obstacles| {
-            let paths = work.delta.iter().map(|change| change.path.as_slice());
-            Blocked::paths(work.start, paths, obstacles)
-        };
         self.steps = steps(&ours, &united.files);
         self.changes = changes(repo, &self.steps);
         obstacles.extend(obstacles::find(repo, &self.changes, &self.steps)?);
@@ -323,7 +339,7 @@ impl<'a> Plan<'a> {
             }
         }
         if !obstacles.is_empty() {
-            let mut blocked = blocked(obstacles);
+            let mut blocked = self.blocked_by(work.paths(), obstacles);
             if let (Blocked::Paths { thrown_away, .. }, Some(fallback)) = (&mut blocked, &work.fallback) {
                 let paths: Vec<&[u8]> = united.conflicts.keys().map(Vec::as_slice).collect();
                 *thrown_away = fallback.is_thrown_away(&self.scratch, &ours, &paths)?;
@@ -342,7 +358,7 @@ impl<'a> Plan<'a> {
                     written.clone_from(&staged.written);
                     self.staged = Some(staged);
                 }
-                Err(failed) => return Err(blocked(failed.into_iter().collect())),
+                Err(failed) => return Err(self.blocked_by(work.paths(), failed.into_iter().collect())),
             }
         }
         let new = self.steps.iter().filter(|step| step.old.is_none()).map(|step| step.path.as_slice());
@@ -359,6 +375,8 @@ impl<'a> Plan<'a> {
             written,
             kept,
         };
+        let comes = |change: &&Change| change.new_mode != 0 && united.conflicts.contains_key(&change.path);
+        self.told.theirs = work.delta.iter().filter(comes).map(|change| change.path.clone()).collect();
         self.told.conflicts = united.conflicts;
         Ok(outcome)
     }
