@@ -241,7 +241,7 @@ impl<'a> Told<'a> {
         };
         let snapshot = Repo::vm_ref(&self.vm.name, "snapshot");
         kept.into_iter().take(SHOWN).fold(error, |error, (path, why)| {
-            let Ok(path) = std::str::from_utf8(path) else { return error };
+            let Some(path) = text::harmless(path) else { return error };
             match why {
                 Why::DeletedThere => error,
                 _ => error.run(app.git(repo, &["show", &format!("{snapshot}:{path}")]), "shows the guest's version"),

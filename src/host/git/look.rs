@@ -446,8 +446,8 @@ impl Looker<'_> {
         };
         let delta = self.asked.delta;
         let comes = delta.iter().any(|change| change.old_mode == 0);
-        let missing: Vec<&Change> =
-            delta.iter().filter(is_missing).filter(|change| change.new_mode != 0 || comes).collect();
+        let missing = delta.iter().filter(is_missing).filter(|change| change.new_mode != 0 || comes);
+        let missing = self.were_here(missing.collect(), tracked)?;
         if missing.is_empty() {
             return Ok(());
         }
@@ -502,6 +502,18 @@ impl Looker<'_> {
         self.tell(items, &mut elsewhere)?;
         ours.elsewhere = elsewhere.files;
         Ok(())
+    }
+
+    /// Returns those of these changes whose files have been here: what was not cannot have been renamed here. A guest has a
+    /// file of any name and look in commits of its own.
+    fn were_here<'c>(&self, changes: Vec<&'c Change>, tracked: &BTreeMap<Vec<u8>, Indexed>) -> Result<Vec<&'c Change>> {
+        let paths: Vec<&[u8]> = changes.iter().map(|change| change.path.as_slice()).collect();
+        let mut known = (self.asked.known)(&paths)?;
+        if let Some(head) = &self.asked.attributes {
+            known.extend(entries::of_tree(&self.git, head.as_str(), &paths)?.into_keys());
+        }
+        let was_here = |change: &&Change| tracked.contains_key(&change.path) || known.contains(&change.path);
+        Ok(changes.into_iter().filter(was_here).collect())
     }
 }
 

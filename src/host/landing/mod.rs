@@ -62,7 +62,7 @@ pub struct How {
 pub enum Blocked {
     /// These paths cannot land.
     Paths {
-        /// The tree from which the guest's work is told apart.
+        /// The tree, or commit, with which the guest's work can be compared.
         since: Oid,
         /// Each of them, sorted.
         obstacles: Vec<Obstacle>,
@@ -144,6 +144,8 @@ pub struct Plan<'a> {
     scratch: Scratch,
     /// The tree that the guest's work starts from.
     pub(super) start: Oid,
+    /// What the user can compare the guest's work with.
+    since: Oid,
     /// What of the guest's work lands, as a tree.
     pub(super) theirs: Oid,
     /// jj's operation that holds the host's files.
@@ -218,6 +220,8 @@ pub fn plan<'a>(
         records.landings.clear();
     }
     let ledger = Ledger::load(repo, &scratch, &records, snapshot)?;
+    // A tree that was made for this landing alone is not there any more when it is refused.
+    let since = if ledger.start == ledger.agreed { ledger.start.clone() } else { snapshot.base.clone() };
     let pointers = |changes: &[Change]| repo.vcs.pointers(repo, &scratch, changes, snapshot);
     let chosen = ledger.choose(&scratch, snapshot, pathspecs, pointers)?;
     let mut plan = Plan {
@@ -228,6 +232,7 @@ pub fn plan<'a>(
         lock,
         scratch,
         start: ledger.start.clone(),
+        since: since.clone(),
         theirs: chosen.theirs.clone(),
         operation: String::new(),
         steps: Vec::new(),
@@ -271,7 +276,7 @@ pub fn plan<'a>(
         obstacles.extend(merged.conflicts.iter().map(|(path, why)| Obstacle::new(path, *why)));
     }
     let blocked = |obstacles: BTreeSet<Obstacle>| {
-        Err(Blocked::paths(&ledger.start, delta.iter().map(|change| change.path.as_slice()), obstacles))
+        Err(Blocked::paths(&since, delta.iter().map(|change| change.path.as_slice()), obstacles))
     };
     plan.steps = steps(&ours, &merged.files);
     plan.changes = changes(repo, &plan.steps);
@@ -644,7 +649,7 @@ impl Plan<'_> {
         match failure {
             Failure::Changed(obstacles) => {
                 let paths = self.steps.iter().map(|step| step.path.as_slice());
-                Blocked::paths(&self.start, paths, obstacles.into_iter().collect())
+                Blocked::paths(&self.since, paths, obstacles.into_iter().collect())
             }
             Failure::Failed(error) => Blocked::Failed(error),
         }

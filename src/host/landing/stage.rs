@@ -12,7 +12,7 @@ use super::{Obstacle, Why};
 use crate::error::{Context, Result};
 use crate::host::Repo;
 use crate::host::entries::{Entries, Entry, PROGRAM, folders};
-use crate::host::folders::{Folders, Identity, owned};
+use crate::host::folders::{Folders, Identity, owned, remove_all};
 use crate::host::git::filters::raw_ids;
 use crate::host::scratch::Scratch;
 use crate::snapshot::Oid;
@@ -205,7 +205,7 @@ pub fn stage(
             }
         }
     }
-    let _ = fs::remove_dir_all(desk.folder());
+    let _ = remove_all(desk.folder());
     Ok(Ok(Staged { places, written: records }))
 }
 
