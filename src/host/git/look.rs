@@ -312,14 +312,30 @@ impl Looker<'_> {
 
     /// Tells of files that are what a checkout would write; returns the others.
     fn tell_untouched<'i>(&self, desk: &Desk, odd: Vec<Item<'i>>, ours: &mut Ours) -> Result<Vec<Item<'i>>> {
-        let like = |item: &Item<'_>| match item.own {
-            true => item.indexed.clone().or_else(|| item.base.clone()),
-            false => item.theirs.clone(),
+        // What both sides agree on goes first: a filter may make another content of the same bytes each time, so that the
+        // index has one and the guest was given another.
+        let agreed = |item: &Item<'_>| if item.own { item.base.clone() } else { item.theirs.clone() };
+        let indexed = |item: &Item<'_>| match agreed(item) {
+            Some(agreed) => item.indexed.clone().filter(|entry| item.own && entry.blob != agreed.blob),
+            None => item.indexed.clone(),
         };
-        let files: Entries = odd.iter().filter_map(|item| Some((item.path.to_vec(), like(item)?))).collect();
-        let written = self.written(desk, &files, "probe", false)?;
+        let rest = self.tell_like(desk, odd, &agreed, ".git/agreed", ours)?;
+        self.tell_like(desk, rest, &indexed, ".git/probe", ours)
+    }
+
+    /// Tells of files that are what a checkout of their entry would write; returns the others.
+    fn tell_like<'i>(
+        &self,
+        desk: &Desk,
+        items: Vec<Item<'i>>,
+        like: &dyn Fn(&Item<'_>) -> Option<Entry>,
+        name: &str,
+        ours: &mut Ours,
+    ) -> Result<Vec<Item<'i>>> {
+        let files: Entries = items.iter().filter_map(|item| Some((item.path.to_vec(), like(item)?))).collect();
+        let written = self.written(desk, &files, name, false)?;
         let mut rest = Vec::new();
-        for item in odd {
+        for item in items {
             match like(&item).filter(|_| item.raw.is_some() && written.get(item.path) == item.raw.as_ref()) {
                 Some(entry) => {
                     let here = self.here(&item, entry, Form::AsWritten);
@@ -331,7 +347,8 @@ impl Looker<'_> {
         Ok(rest)
     }
 
-    /// Writes files as a checkout would; returns their bytes, as blobs. A path whose filter fails is not among them.
+    /// Writes files as a checkout would; returns their bytes, as blobs. A path whose filter fails is not among them. The name
+    /// is one that no file of a repository has: copies of the host's are beside it.
     fn written(&self, desk: &Desk, files: &Entries, name: &str, keep: bool) -> Result<BTreeMap<Vec<u8>, Oid>> {
         let files: Entries = files
             .iter()
@@ -360,7 +377,7 @@ impl Looker<'_> {
         let seeds = edited.iter().filter_map(|item| Some((item.path.to_vec(), seed(item)?))).collect();
         let paths: Vec<&[u8]> = edited.iter().map(|item| item.path).collect();
         let cleaned = desk.read(&paths, &seeds)?;
-        let again = self.written(desk, &cleaned, "again", false)?;
+        let again = self.written(desk, &cleaned, ".git/again", false)?;
         let mut inexpressible = Vec::new();
         for item in edited {
             let (Some(entry), Some(back)) = (cleaned.get(item.path), again.get(item.path)) else {
@@ -370,7 +387,7 @@ impl Looker<'_> {
             let form = if item.raw.as_ref() == Some(back) {
                 Some(Form::AsWritten)
             } else {
-                self.line_ends(&item, &desk.place("again"))?.map(Form::LineEnds)
+                self.line_ends(&item, &desk.place(".git/again"))?.map(Form::LineEnds)
             };
             match form {
                 Some(form) => {
@@ -392,8 +409,8 @@ impl Looker<'_> {
             let files = items.iter().filter_map(|item| Some((item.path.to_vec(), entry(item)?))).collect();
             self.written(desk, &files, name, true)
         };
-        let base = side(|item| item.base.clone(), "base")?;
-        let theirs = side(|item| item.theirs.clone(), "theirs")?;
+        let base = side(|item| item.base.clone(), ".git/base")?;
+        let theirs = side(|item| item.theirs.clone(), ".git/theirs")?;
         for (item, blob) in items.iter().zip(ids) {
             let entry = |bytes: &BTreeMap<Vec<u8>, Oid>, entry: &Option<Entry>| {
                 let entry = entry.as_ref()?;

@@ -279,6 +279,7 @@ pub fn plan<'a>(
         Err(Blocked::paths(&since, delta.iter().map(|change| change.path.as_slice()), obstacles))
     };
     plan.steps = steps(&ours, &merged.files);
+    forget(&plan.scratch, &ours, &plan.steps);
     plan.changes = changes(repo, &plan.steps);
     obstacles.extend(obstacles::find(repo, &plan.changes, &plan.steps)?);
     if !obstacles.is_empty() {
@@ -435,8 +436,18 @@ impl Merging<'_> {
                     both.extend([from.clone(), to.clone()]);
                 }
             }
-            while let Some((from, to)) = renames.iter().find(|(from, to)| both.contains(from) != both.contains(to)) {
-                both.extend([from.clone(), to.clone()]);
+            let mut partners: HashMap<&[u8], Vec<&Vec<u8>>> = HashMap::new();
+            for (from, to) in &renames {
+                partners.entry(from).or_default().push(to);
+                partners.entry(to).or_default().push(from);
+            }
+            let mut open: Vec<Vec<u8>> = both.iter().cloned().collect();
+            while let Some(path) = open.pop() {
+                for other in partners.get(path.as_slice()).into_iter().flatten() {
+                    if both.insert((*other).clone()) {
+                        open.push((*other).clone());
+                    }
+                }
             }
         }
         let moves = |change: &Change| change.old_mode == 0 || change.new_mode == 0;
@@ -488,6 +499,18 @@ struct Rests {
     any: bool,
     /// These rest on commits that are not here.
     on_commits: HashSet<Vec<u8>>,
+}
+
+/// Removes the content of files elsewhere that the landing does not touch: it is the host's, and is not to be stored.
+fn forget(scratch: &Scratch, ours: &Ours, steps: &[Step]) {
+    let entries = |step: &Step| {
+        [step.old.as_ref().map(|old| old.entry.blob.clone()), step.new.as_ref().map(|new| new.entry.blob.clone())]
+    };
+    let needed: HashSet<Oid> = steps.iter().flat_map(entries).flatten().collect();
+    for here in ours.elsewhere.values().filter(|here| !needed.contains(&here.entry.blob)) {
+        let (folder, name) = here.entry.blob.as_str().split_at(2);
+        let _ = std::fs::remove_file(scratch.path(&format!("objects/{folder}/{name}")));
+    }
 }
 
 /// Returns what is to be done at each path at which the result differs from what is there.
