@@ -1,4 +1,4 @@
-# demo, test, lint, bench, test-vm VM=<ssh alias>, install and uninstall (PREFIX, DESTDIR).
+# demo, test, property, lint, bench, test-vm VM=<ssh alias>, install and uninstall (PREFIX, DESTDIR).
 
 PREFIX = /usr/local
 DESTDIR =
@@ -16,7 +16,7 @@ PLACES = \
 	$(SHARE)/zsh/site-functions/_git-banger \
 	$(SHARE)/fish/vendor_conf.d/git-banger.fish
 
-.PHONY: all demo test lint bench test-vm install uninstall $(RELEASE)
+.PHONY: all demo test property lint bench test-vm install uninstall $(RELEASE)
 
 all: $(RELEASE)
 
@@ -31,6 +31,10 @@ test:
 	@echo "the suite with $$(git version)"
 	$(CARGO) test --locked
 	tests/other-git $(CARGO) test --locked --test it --
+
+# Random work on both sides, far more of it than in 'test'; what fails is made small.
+property:
+	GIT_BANGER_TEST_SEQUENCES=300 GIT_BANGER_TEST_SHRINK=100 $(CARGO) test --locked --test it -- property --nocapture
 
 lint:
 	$(CARGO) fmt --check

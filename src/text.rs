@@ -20,7 +20,7 @@ pub fn sanitise(bytes: &[u8], keep: Keep) -> String {
         for c in chunk.valid().chars() {
             match c {
                 '\n' | '\t' if keep == Keep::Lines => text.push(c),
-                '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => text.extend(c.escape_unicode()),
+                c if overrides(c) => text.extend(c.escape_unicode()),
                 c if c.is_control() => {
                     let mut utf8 = [0; 4];
                     for byte in c.encode_utf8(&mut utf8).bytes() {
@@ -32,6 +32,25 @@ pub fn sanitise(bytes: &[u8], keep: Keep) -> String {
         }
         for byte in chunk.invalid() {
             text.push_str(&format!("\\x{byte:02x}"));
+        }
+    }
+    text
+}
+
+/// Tells whether a character overrides the direction in which text is shown.
+fn overrides(c: char) -> bool {
+    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Returns JSON with the same values, in which no character steers a terminal: JSON itself lets DEL, C1 controls and
+/// bidirectional overrides stand.
+pub fn json(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        if overrides(c) || (c.is_control() && !c.is_ascii_whitespace()) {
+            text.push_str(&format!("\\u{:04x}", u32::from(c)));
+        } else {
+            text.push(c);
         }
     }
     text
@@ -56,6 +75,12 @@ pub fn whole_characters(bytes: &[u8]) -> usize {
 /// Returns the lines of somebody else's text, each made harmless and without the blanks at its end.
 pub fn lines(bytes: &[u8]) -> impl Iterator<Item = String> {
     bytes.trim_ascii().split(|&byte| byte == b'\n').map(|line| sanitise(line.trim_ascii_end(), Keep::Nothing))
+}
+
+/// Returns a name for a command that is proposed; `None` where it cannot be shown as it is, so that the command would name
+/// another.
+pub fn harmless(bytes: &[u8]) -> Option<&str> {
+    std::str::from_utf8(bytes).ok().filter(|name| sanitise(bytes, Keep::Nothing) == *name)
 }
 
 /// Returns a path, or another name, for a message: in single quotes, made harmless. A quote in it cannot close ours.
@@ -85,6 +110,7 @@ mod tests {
         assert_eq!(sanitise("a\x1b[31mé\u{9b}\n".as_bytes(), Keep::Nothing), "a\\x1b[31mé\\xc2\\x9b\\x0a");
         assert_eq!(sanitise(b"a\xff\tb\n", Keep::Lines), "a\\xff\tb\n");
         assert_eq!(sanitise("\u{202e}".as_bytes(), Keep::Lines), "\\u{202e}");
+        assert_eq!(json("{\"é\":\"\u{9b}\u{7f}\u{2066}\"}\n"), "{\"é\":\"\\u009b\\u007f\\u2066\"}\n");
     }
 
     #[test]

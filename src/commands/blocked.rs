@@ -6,6 +6,7 @@ use crate::error::{Error, Fault};
 use crate::host::Repo;
 use crate::host::landing::record::Landing;
 use crate::host::landing::{Blocked, Why};
+use crate::text;
 
 /// Returns the error that names every path which cannot land.
 pub fn error(blocked: Blocked, app: &App, repo: &Repo, args: &Pull) -> Error {
@@ -88,7 +89,7 @@ fn without(paths: &[Vec<u8>]) -> Option<Vec<String>> {
         return None;
     }
     let pathspec = |path: &[u8]| {
-        let path = std::str::from_utf8(path).ok().filter(|path| !path.contains(char::is_control))?;
+        let path = text::harmless(path)?;
         let magic = if path.contains(['*', '?', '[', '\\']) { "top,exclude,literal" } else { "top,exclude" };
         Some(format!(":({magic}){path}"))
     };

@@ -258,7 +258,7 @@ impl<'a> Told<'a> {
         let snapshot = repo.vm_ref(&self.vm.name, "snapshot").unwrap_or_default();
         let theirs = kept.into_iter().map(|(path, _)| path).filter(|path| self.plan.theirs.contains(*path));
         theirs.take(SHOWN).fold(error, |error, path| {
-            let Ok(path) = std::str::from_utf8(path) else { return error };
+            let Some(path) = text::harmless(path) else { return error };
             error.run(app.git(repo, &["show", &format!("{snapshot}:{path}")]), "shows the guest's version")
         })
     }

@@ -94,7 +94,7 @@ pub fn notes(ui: &Ui, notes: &[Note]) {
 /// When stdout cannot be written.
 pub fn json(ui: &Ui, value: &impl Serialize) -> Result<()> {
     let text = serde_json::to_string(value).map_err(|error| Error::bug("cannot write JSON").source(error))?;
-    ui.data(&format!("{text}\n"))
+    ui.data(&format!("{}\n", text::json(&text)))
 }
 
 /// Returns a value as an object that more can be added to.

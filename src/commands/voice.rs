@@ -33,7 +33,8 @@ impl Voice {
         let hints: Vec<Suggestion> = error.hints().iter().filter_map(|hint| self.line.spell(hint, error)).collect();
         self.ui.error(error, &hints);
         if self.json {
-            self.ui.last_word(&format!("{}\n", failure(error, &hints, result)));
+            let object = failure(error, &hints, result).to_string();
+            self.ui.last_word(&format!("{}\n", text::json(&object)));
         }
         ExitCode::from(error.kind().code())
     }

@@ -23,6 +23,37 @@ pub struct Folders {
     way: RefCell<Vec<(Vec<u8>, Rc<OwnedFd>)>>,
 }
 
+/// So many handles are kept at most: a path may lead through two thousand folders, and a process has 256 files open at most
+/// on some systems.
+const KEPT: usize = 32;
+
+/// Removes a folder of ours with all that is in it.
+///
+/// # Errors
+/// As rmdir(2) and unlink(2).
+pub fn remove_all(folder: &Path) -> io::Result<()> {
+    if std::fs::remove_dir_all(folder).is_ok() {
+        return Ok(());
+    }
+    // That has a handle open for each level, which may be more than a process may have: what is deep comes up first.
+    let (mut count, mut folders) = (0, vec![folder.to_owned()]);
+    while let Some(at) = folders.pop() {
+        for entry in std::fs::read_dir(&at)?.collect::<io::Result<Vec<_>>>()? {
+            if entry.file_type()?.is_dir() {
+                count += 1;
+                folders.push(folder.join(format!("up-{count}")));
+                std::fs::rename(entry.path(), folder.join(format!("up-{count}")))?;
+            } else {
+                std::fs::remove_file(entry.path())?;
+            }
+        }
+        if at != folder {
+            std::fs::remove_dir(at)?;
+        }
+    }
+    std::fs::remove_dir(folder)
+}
+
 /// What tells a file from any other, and from itself after an edit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
@@ -101,9 +132,11 @@ impl Folders {
         way.truncate(known);
         let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::RDONLY;
         let mut at: usize = names[..known].iter().map(|name| name.len() + 1).sum();
+        // Below those that are kept.
+        let mut deep: Option<Rc<OwnedFd>> = None;
         for name in &names[known..] {
             at += name.len();
-            let above = way.last().map_or(&self.top, |(_, handle)| handle);
+            let above = deep.as_ref().or(way.last().map(|(_, handle)| handle)).unwrap_or(&self.top);
             let open = || rustix::fs::openat(above, as_path(name), flags, Mode::empty());
             let handle = match (open(), &mut made) {
                 (Err(Errno::NOENT), Some(made)) => {
@@ -113,8 +146,15 @@ impl Folders {
                 }
                 (handle, _) => handle?,
             };
-            way.push((name.to_vec(), Rc::new(handle)));
+            if deep.is_none() && way.len() < KEPT {
+                way.push((name.to_vec(), Rc::new(handle)));
+            } else {
+                deep = Some(Rc::new(handle));
+            }
             at += 1;
+        }
+        if let Some(deep) = deep {
+            return Ok(deep);
         }
         Ok(way.last().map_or_else(|| Rc::clone(&self.top), |(_, handle)| Rc::clone(handle)))
     }

@@ -1,14 +1,16 @@
 //! A hostile guest gains nothing: whatever it answers, the host writes and runs nothing of its choosing, and says so.
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::os::unix::fs::symlink;
-use std::path::PathBuf;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use tempfile::TempDir;
 
 use crate::support::guest::{TestGuest, VM};
-use crate::support::host::Host;
-use crate::support::write_program;
+use crate::support::host::{Host, Ran, edited};
+use crate::support::{fingerprint, is_root, require, set_mode, write_program};
 
 const SINCE: [&str; 4] = ["pull", VM, "--base-commit", "HEAD@prepare"];
 
@@ -739,5 +741,643 @@ fn a_fetch_that_brings_nothing_new_keeps_nothing() {
     for _ in 0..2 {
         assert_eq!(hostile.host.run(&["fetch", VM]).code, Some(0));
         assert_eq!(hostile.store(), before);
+    }
+}
+
+/// What only the host has, and no guest may move, see or spoil.
+const ENV: &str = "TOKEN=only the host knows this one\n";
+
+impl Hostile {
+    /// Runs a script as the worker.
+    fn works(&self, script: &str) {
+        let ran = self.guest.command("sh").args(["-ec", script]).output().unwrap();
+        assert!(ran.status.success(), "{script}: {}", String::from_utf8_lossy(&ran.stderr));
+    }
+
+    /// Runs a pull that may land or refuse, and never fails.
+    fn pulled(&self, args: &[&str]) -> Ran {
+        let ran = self.host.run(&[&["pull", VM], args].concat());
+        assert!(matches!(ran.code, Some(0 | 1 | 5 | 7)), "{args:?}: {ran:?}");
+        assert!(![&ran.stdout, &ran.stderr].iter().any(|text| steers(text)), "{ran:?}");
+        ran
+    }
+
+    /// Fails unless the host's secret is where it was, and nowhere else: not in its objects, nor in what a prepare ships.
+    fn keeps_secret(&self, place: &str, text: &str) {
+        let meta = fs::symlink_metadata(self.host.file(place)).unwrap();
+        assert!(meta.is_file() && meta.permissions().mode() & 0o777 == 0o640, "{meta:?}");
+        assert_eq!(self.host.read(place), text);
+        let id = self.host.git(&["hash-object", place]);
+        let has = |mut git: Command| git.args(["cat-file", "-e", &id]).status().unwrap().success();
+        assert!(!has(self.host.command("git")), "'{place}' is in the host's objects");
+        let _ = fs::remove_dir_all(self.guest.workspace());
+        self.host.prepare();
+        assert!(!has(self.guest.command("git")), "'{place}' was shipped");
+        for (folder, own) in [(self.host.repo(), Some(self.host.file(place))), (self.guest.home(), None)] {
+            for file in files_below(&folder).into_iter().filter(|file| Some(file) != own.as_ref()) {
+                let bytes = fs::read(&file).unwrap();
+                let key = text.lines().last().unwrap().as_bytes();
+                assert!(!bytes.windows(key.len()).any(|bytes| bytes == key), "the secret is in {file:?}");
+            }
+        }
+    }
+}
+
+/// Tells whether text would steer a terminal.
+fn steers(text: &str) -> bool {
+    text.chars().any(|c| {
+        (c.is_control() && c != '\n' && c != '\t') || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    })
+}
+
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let (mut files, mut folders) = (Vec::new(), vec![folder.to_owned()]);
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            match fs::symlink_metadata(&path).unwrap().file_type() {
+                kind if kind.is_dir() => folders.push(path),
+                kind if kind.is_file() => files.push(path),
+                _ => {}
+            }
+        }
+    }
+    files
+}
+
+#[test]
+fn what_the_host_alone_has_at_a_path_is_neither_moved_nor_stored_nor_shipped() {
+    let works = [
+        ("mv $f leak.txt", Some(0)),
+        ("rm $f", Some(0)),
+        ("git rm -q $f; mkdir -p $f; echo x >$f/inside; git add -f $f/inside", Some(1)),
+        ("echo more >>$f", Some(1)),
+        ("chmod +x $f", Some(1)),
+        ("rm $f; ln -s a $f", Some(1)),
+    ];
+    for (place, ignored) in [(".env", ".env\n"), (".env", "*.o\n"), ("private/.env", "/private/\n")] {
+        for (work, code) in works {
+            println!("{place}, {ignored:?}: {work}");
+            let hostile = Hostile::new();
+            hostile.host.write(".gitignore", ignored);
+            hostile.host.write(place, ENV);
+            set_mode(&hostile.host.file(place), 0o640);
+            hostile.works(&format!(
+                "f={place}; mkdir -p private; echo x >$f; git add -f $f; git commit -qm planted; {work}"
+            ));
+            let id = hostile.guest.git(&["rev-parse", "HEAD"]);
+            for base in ["HEAD", &id, "HEAD@prepare"] {
+                let ran = hostile.pulled(&["--base-commit", base]);
+                let again = hostile.pulled(&["--base-commit", base, "--conflict", "merge"]);
+                if base != "HEAD@prepare" {
+                    assert_eq!((ran.code, again.code), (code, code), "{base}: {ran:?}");
+                }
+                assert_eq!(hostile.host.read(place), ENV, "{base}: {ran:?}");
+            }
+            hostile.keeps_secret(place, ENV);
+        }
+    }
+}
+
+#[test]
+fn what_was_never_here_was_not_renamed_here_to_what_the_host_alone_has() {
+    // The template of the secret is known to all, so that a guest can make up a file of its own that looks like it; or that
+    // has its name or its size at least.
+    let template: String = (1..=20).map(|number| format!("SETTING_{number}=\n")).collect();
+    let secret = format!("{template}{ENV}");
+    let works = [
+        // As the worker's own commit has it, which is not here.
+        format!(
+            "mkdir x; cp b x/.env; printf '{template}' >x/.env; git add -f x; git commit -qm planted; echo more >>x/.env"
+        ),
+        format!("printf '{}' >x; git add -f x; git commit -qm planted; echo evil >x", "y".repeat(secret.len())),
+        "mkdir x; cp b x/.env; git add -f x; git commit -qm planted; git rm -qf x/.env; echo y >y".to_owned(),
+    ];
+    for work in &works {
+        for ignore in ["*.o\n", ".env\n"] {
+            println!("{ignore:?}: {work}");
+            let hostile = Hostile::new();
+            hostile.host.write(".gitignore", ignore);
+            hostile.host.write(".env", &secret);
+            set_mode(&hostile.host.file(".env"), 0o640);
+            // And has the host not ignore it any more.
+            hostile.works("echo '!.env' >.gitignore");
+            hostile.pulled(&["--base-commit", "HEAD@prepare", "--", ".gitignore"]);
+            hostile.works(work);
+            for more in [&[][..], &["--conflict", "merge"]] {
+                hostile.pulled(&[&["--base-commit", "HEAD"], more].concat());
+                assert_eq!(hostile.host.read(".env"), secret);
+            }
+            hostile.keeps_secret(".env", &secret);
+        }
+    }
+}
+
+#[test]
+fn what_might_have_been_renamed_here_and_was_not_is_not_stored() {
+    for (place, name) in [(".env", "b"), ("private/c", "folder/c")] {
+        let hostile = Hostile::new();
+        // The size, or the name, of a file that the host has deleted and the guest changes.
+        let size = fs::metadata(hostile.host.file(name)).unwrap().len();
+        let secret = format!("{}{ENV}", "x".repeat(size as usize - ENV.len()));
+        hostile.host.write(place, &secret);
+        set_mode(&hostile.host.file(place), 0o640);
+        fs::remove_file(hostile.host.file(name)).unwrap();
+        hostile.works(&format!("echo more >>{name}"));
+        let ran = hostile.pulled(&[&SINCE[2..], &["--conflict", "merge"]].concat());
+        assert_eq!(ran.code, Some(7), "{ran:?}");
+        assert_eq!(hostile.host.read("a"), "the worker's\n");
+        hostile.keeps_secret(place, &secret);
+    }
+}
+
+#[test]
+fn landed_files_that_look_like_a_repository_are_none() {
+    let hostile = Hostile::new();
+    let marker = hostile.host.path("ran");
+    let touch = format!("touch {}", marker.display());
+    let evil = hostile.host.path("evil_config");
+    fs::write(&evil, format!("Match exec \"{touch}\"\nHost *\n\tProxyCommand {touch}; false\n")).unwrap();
+    let config = format!(
+        "[core]\n\trepositoryFormatVersion = 0\n\tbare = true\n\tfsmonitor = {touch}\n\tsshCommand = {touch}; false\n\
+         \tpager = {touch}\n\thooksPath = hooks\n[alias]\n\tbanger = !{touch}\n\tconfig = !{touch}\n[diff]\n\texternal = {touch}\n\
+         [banger]\n\tsshConfig = {}\n[banger \"evil\"]\n\turl = ssh://evil\n",
+        evil.display()
+    );
+    for (name, text) in
+        [("HEAD", "ref: refs/heads/main\n"), ("config", &config), ("objects/x", "x\n"), ("refs/x", "x\n")]
+    {
+        hostile.guest.write(&format!("sub/{name}"), text);
+    }
+    hostile.guest.write("sub/hooks/post-checkout", format!("#!/bin/sh\n{touch}\n"));
+    set_mode(&hostile.guest.file("sub/hooks/post-checkout"), 0o755);
+    assert_eq!(hostile.pulled(&["--base-commit", "HEAD@prepare"]).code, Some(0));
+    let sub = hostile.host.file("sub");
+    // It is a trap: a git that is not told otherwise obeys it.
+    let obeys = hostile.host.command("git").args(["config", "banger.sshConfig"]).current_dir(&sub).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&obeys.stdout).trim(), evil.to_str().unwrap());
+    let files = hostile.host.files_but(&[]);
+    let commands: [&[&str]; 8] = [
+        &["session", "list", VM],
+        &["session", "list", "evil"],
+        &["vm", "list"],
+        &["vm", "check", VM],
+        &["pull", VM, "--base-commit", "HEAD@prepare"],
+        &["fetch", VM],
+        &["export", VM],
+        &["prepare", "-n", VM],
+    ];
+    for args in commands {
+        for folder in [sub.clone(), sub.join("refs")] {
+            for (program, first) in [(env!("CARGO_BIN_EXE_git-banger"), &[][..]), ("git", &["banger"])] {
+                let ran = hostile.host.command(program).args(first).args(args).current_dir(&folder).output().unwrap();
+                let said = String::from_utf8_lossy(&[ran.stdout, ran.stderr].concat()).into_owned();
+                assert!(!marker.exists(), "{args:?}: {said}");
+                let is_refused = ran.status.code() != Some(0) && said.starts_with("error: ");
+                assert!(is_refused || (args == ["vm", "list"] && said.is_empty()), "{args:?}: {said}");
+                assert!(!said.contains("ssh://evil"), "{args:?}: {said}");
+            }
+        }
+    }
+    files.assert_same(&hostile.host.files_but(&[]));
+    // From the top, all is as it was.
+    assert_eq!(hostile.pulled(&["--base-commit", "HEAD@prepare"]).code, Some(0));
+    assert!(!marker.exists());
+}
+
+#[test]
+fn another_users_repository_in_a_parent_folder_is_not_used() {
+    if !is_root() {
+        eprintln!("skipped: only root can make files of another user's");
+        return;
+    }
+    for kind in ["jj", "git"] {
+        let guest = TestGuest::russh();
+        let mut host = Host::new(&guest);
+        let jj = require("jj");
+        host.set_env("PATH", format!("{}:{}", jj.parent().unwrap().display(), host.env()["PATH"]));
+        let (marker, parent) = (host.path("ran"), host.path("parent"));
+        let below = parent.join("below");
+        fs::create_dir_all(&below).unwrap();
+        let init: &[&str] = if kind == "jj" { &["git", "init", "--no-colocate"] } else { &["init", "-q"] };
+        assert!(host.command(kind).args(init).current_dir(&parent).status().unwrap().success());
+        let (metadata, store) = match kind {
+            "jj" => (parent.join(".jj"), parent.join(".jj/repo/store/git")),
+            _ => (parent.join(".git"), parent.join(".git")),
+        };
+        let evil = host.path("evil_config");
+        fs::write(&evil, format!("Match exec \"touch {}\"\n\tUser nobody\n", marker.display())).unwrap();
+        let config = format!("\n[banger]\n\tsshConfig = {}\n[banger \"evil\"]\n\turl = ssh://evil\n", evil.display());
+        let file = store.join("config");
+        fs::write(&file, fs::read_to_string(&file).unwrap() + &config).unwrap();
+        let check = |is_used: bool| {
+            for args in [&["vm", "check", VM][..], &["pull", VM], &["vm", "list"], &["prepare", "-n", VM]] {
+                let ran = host.ran(host.banger(args).current_dir(&below));
+                let connects = args == ["vm", "check", VM] || args == ["pull", VM];
+                assert_eq!(marker.exists(), is_used && connects, "{kind} {args:?}: {ran:?}");
+                assert_eq!(ran.stdout.contains("ssh://evil"), is_used && args == ["vm", "list"], "{kind}: {ran:?}");
+                let _ = fs::remove_file(&marker);
+            }
+        };
+        check(true);
+        for owned in [&metadata, &parent] {
+            let mut chown = Command::new("chown");
+            assert!(chown.args(["-R", "65534:65534"]).arg(owned).status().unwrap().success());
+            check(false);
+        }
+        let trust = |folder: &str| {
+            let mut git = host.command("git");
+            let args = ["config", "--global", "--add", "safe.directory", folder];
+            assert!(git.args(args).status().unwrap().success());
+        };
+        trust(below.to_str().unwrap());
+        check(false);
+        trust(parent.to_str().unwrap());
+        check(true);
+        // An empty value takes back all before it.
+        trust("");
+        check(false);
+        trust("*");
+        check(true);
+    }
+}
+
+#[test]
+fn landed_attributes_and_their_like_run_nothing_and_change_nothing() {
+    let hostile = Hostile::new();
+    let marker = hostile.host.path("ran");
+    for key in
+        ["filter.x.clean", "filter.x.smudge", "filter.x.process", "merge.x.driver", "diff.x.textconv", "diff.x.command"]
+    {
+        let program = format!("sh -c 'echo {key} >>{}; cat'", marker.display());
+        hostile.host.git(&["config", key, &program]);
+    }
+    hostile.host.git(&["config", "filter.x.required", "true"]);
+    let steer = |hostile: &Hostile, value: &str| {
+        for folder in ["", "folder/", "moved/"] {
+            hostile.guest.write(&format!("{folder}.gitattributes"), format!("* {value}\n"));
+        }
+    };
+    steer(&hostile, "filter=x merge=x diff=x text eol=crlf ident conflict-marker-size=1073741824");
+    hostile.guest.write(".gitignore", "*\n");
+    hostile.guest.write(".lfsconfig", "[lfs]\n\turl = http://127.0.0.1:1/\n");
+    hostile.guest.write(".mailmap", "Evil <evil@example.org> <host@example.org>\n");
+    hostile.guest.write("new", "$Id$\nnew\n");
+    hostile.guest.git(&["add", "-A", "-f"]);
+    // Not what a hint proposes: git's own commands do obey what stands in the work tree.
+    let pulled = |hostile: &Hostile, more: &[&str]| {
+        let output = hostile.host.banger(&[&SINCE[..], more].concat()).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+    };
+    let pull = |hostile: &Hostile, code| {
+        let ran = pulled(hostile, &[]);
+        assert_eq!(ran.0, Some(code), "{ran:?}");
+        assert!(!marker.exists(), "{}: {ran:?}", fs::read_to_string(&marker).unwrap());
+    };
+    pull(&hostile, 0);
+    assert_eq!(hostile.host.read("new"), "$Id$\nnew\n");
+    // The next pull merges, renames and refuses beside what has landed.
+    hostile.host.write("a", "the host's\n");
+    hostile.host.write("b", edited("b", 1));
+    hostile.host.write("folder/c", edited("c", 1));
+    hostile.guest.write("b", edited("b", 10));
+    hostile.guest.git(&["mv", "-f", "folder/c", "moved/c"]);
+    pull(&hostile, 0);
+    assert_eq!(hostile.host.read("a"), "the host's\n");
+    assert_eq!(hostile.host.read("b"), edited("b", 1).replace("b 10\n", "b 10 edited\n"));
+    assert_eq!(hostile.host.read("moved/c"), edited("c", 1));
+    hostile.guest.write("a", "again the worker's\n");
+    let attributes = ["", "folder/", "moved/"].map(|folder| format!("{folder}.gitattributes"));
+    let others = || hostile.host.files_but(&attributes.each_ref().map(String::as_str));
+    let before = others();
+    pull(&hostile, 1);
+    before.assert_same(&others());
+    for value in ["merge=union", "merge=binary -text", "filter=lfs merge=ours"] {
+        steer(&hostile, value);
+        let ran = pulled(&hostile, &["--", ":!a"]);
+        assert_eq!(ran.0, Some(0), "{ran:?}");
+        before.assert_same(&others());
+        pull(&hostile, 1);
+    }
+    let ran = pulled(&hostile, &["--conflict", "merge"]);
+    assert_eq!(ran.0, Some(7), "{ran:?}");
+    let text = "<<<<<<< host\nthe host's\n=======\nagain the worker's\n>>>>>>> guest/dev\n";
+    assert_eq!(hostile.host.read("a"), text);
+    assert!(!marker.exists());
+}
+
+impl Hostile {
+    /// Makes a folder outside of the work tree, and returns what tells that nobody wrote into it, nor into `.git`.
+    fn outside(&self) -> (PathBuf, impl Fn()) {
+        let outside = self.host.path("outside");
+        fs::create_dir_all(&outside).unwrap();
+        fs::write(outside.join("c"), "outside\n").unwrap();
+        let (all, host) = (outside.clone(), &self.host);
+        let (before, standing) = (fingerprint(&outside), host.standing());
+        let same = move || {
+            before.assert_same(&fingerprint(&all));
+            standing.assert_same(&host.standing());
+        };
+        (outside, same)
+    }
+}
+
+#[test]
+fn links_lead_no_landing_out_of_the_work_tree_nor_into_git() {
+    for target in ["OUTSIDE", ".git", "../outside", "sub/../.git"] {
+        println!("a link to {target}");
+        let hostile = Hostile::new();
+        let (outside, same) = hostile.outside();
+        let target = target.replace("OUTSIDE", outside.to_str().unwrap());
+        // The guest's link lands beside what it leads to; then files below it, alone and with all else.
+        symlink(&target, hostile.guest.file("d")).unwrap();
+        assert_eq!(hostile.pulled(&SINCE[2..]).code, Some(0));
+        assert!(hostile.host.file("d").is_symlink());
+        fs::remove_file(hostile.guest.file("d")).unwrap();
+        for name in ["c", "config", "hooks/pre-commit"] {
+            hostile.guest.write(&format!("d/{name}"), "the worker's\n");
+        }
+        let ran = hostile.pulled(&[&SINCE[2..], &["--", "d/config"]].concat());
+        assert!(hostile.host.file("d").is_symlink() || ran.code == Some(0), "{ran:?}");
+        same();
+        hostile.pulled(&[&SINCE[2..], &["--conflict", "merge", "--", "d/c"]].concat());
+        same();
+        assert_eq!(hostile.pulled(&SINCE[2..]).code, Some(0));
+        assert!(!hostile.host.file("d").is_symlink());
+        assert_eq!(hostile.host.read("d/hooks/pre-commit"), "the worker's\n");
+        same();
+        // And a folder of the host's, with edits in it, becomes a link.
+        hostile.host.write("folder/own", "untracked\n");
+        fs::remove_dir_all(hostile.guest.file("folder")).unwrap();
+        symlink(&target, hostile.guest.file("folder")).unwrap();
+        for more in [&[][..], &["--conflict", "merge"]] {
+            assert_eq!(hostile.pulled(&[&SINCE[2..], more].concat()).code, Some(1));
+            assert_eq!(hostile.host.read("folder/own"), "untracked\n");
+            same();
+        }
+        // The host made the link, and the guest works below it.
+        fs::remove_dir_all(hostile.host.file("folder")).unwrap();
+        symlink(&target, hostile.host.file("folder")).unwrap();
+        fs::remove_file(hostile.guest.file("folder")).unwrap();
+        for name in ["c", "new", "hooks/pre-commit"] {
+            hostile.guest.write(&format!("folder/{name}"), "below\n");
+        }
+        for more in
+            [&[][..], &["--conflict", "merge"], &["--", "folder/new"], &["--conflict", "merge", "--", "folder/c"]]
+        {
+            hostile.pulled(&[&SINCE[2..], more].concat());
+            assert!(hostile.host.file("folder").is_symlink());
+            same();
+        }
+    }
+}
+
+#[test]
+fn names_that_some_system_takes_for_another_are_refused_or_are_just_names() {
+    // Those that a disk may take for '.git', or that leave the tree; then some that are names as any other on this system.
+    let refused = [
+        "..",
+        ".",
+        ".git",
+        ".GIT",
+        "GIT~1",
+        ".git ",
+        ".git.",
+        ".git...",
+        ".git. .",
+        ".git::$INDEX_ALLOCATION",
+        ".g\u{200c}it",
+        "\u{feff}.Git",
+        ".git\\config",
+        "a\\.git\\config",
+        "./x",
+        "a/../../x",
+        "/etc/x",
+        "",
+        ".jj",
+        ".JJ",
+    ];
+    let names = ["...", "..\\x", "C:\\x", ".gitt", "-n", "--", "~", "CON", "a.", "x ", "\u{202e}x"];
+    for (is_refused, name) in refused.iter().map(|name| (true, name)).chain(names.iter().map(|name| (false, name))) {
+        println!("{name:?}");
+        let hostile = Hostile::new();
+        let (_, same) = hostile.outside();
+        let list: Vec<_> = files_below(&hostile.host.path(""))
+            .into_iter()
+            .filter(|file| !file.starts_with(hostile.host.file(".git")))
+            .collect();
+        let hex: String = name.bytes().map(|byte| format!("{byte:02x}")).collect();
+        // Written by hand: no git makes such a tree.
+        let script = format!(
+            r#"exec python3 - <<'END'
+from make_pack import *
+def made(kind, body):
+    return hashlib.sha1(b"%s %d\0" % (kind, len(body)) + body).digest()
+blob = b"evil\n"
+name = bytes.fromhex("{hex}")
+old = git("ls-tree", "HEAD").decode().splitlines()
+files = [(line.split()[0], bytes.fromhex(line.split()[2]), line.split("\t")[1].encode()) for line in old]
+files = [(b"40000" if mode == "040000" else mode.encode(), oid, path) for mode, oid, path in files]
+files.append((b"100644", made(b"blob", blob), name))
+files.sort(key=lambda file: file[2] + (b"/" if file[0] == b"40000" else b""))
+tree = b"".join(mode + b" " + path + b"\0" + oid for mode, oid, path in files)
+text = b"author W <w> 1700000000 +0000\ncommitter W <w> 1700000000 +0000\n\nx\n"
+head = git("rev-parse", "HEAD").strip()
+commit = b"tree %s\nparent %s\n" % (made(b"tree", tree).hex().encode(), head) + text
+write(entry(3, blob), entry(2, tree), entry(1, commit))
+print("commit=" + made(b"commit", commit).hex())
+print("tree=" + made(b"tree", tree).hex())
+END"#
+        );
+        let hostile = &hostile;
+        fs::write(hostile.guest.home().join("answer.py"), ANSWER).unwrap();
+        fs::write(hostile.guest.home().join("make_pack.py"), MAKE_PACK).unwrap();
+        fs::write(hostile.guest.home().join("make.sh"), script).unwrap();
+        fs::write(hostile.guest.home().join("evil"), "exec python3 \"$HOME/answer.py\"").unwrap();
+        let ran = hostile.pulled(&SINCE[2..]);
+        same();
+        let now: Vec<_> = files_below(&hostile.host.path(""))
+            .into_iter()
+            .filter(|file| !file.starts_with(hostile.host.file(".git")))
+            .collect();
+        let new: Vec<_> = now.iter().filter(|file| !list.contains(file)).collect();
+        if is_refused {
+            assert_eq!(ran.code, Some(5), "{name:?}: {ran:?}");
+            assert!(new.is_empty(), "{name:?}: {new:?}");
+        } else {
+            assert_eq!(ran.code, Some(0), "{name:?}: {ran:?}");
+            assert_eq!(new, [&hostile.host.file(name)], "{name:?}");
+        }
+    }
+}
+
+#[test]
+fn no_name_of_the_guests_is_a_trap_in_what_is_proposed() {
+    let shown = [
+        ["$(touch ran)", "'; touch ran; '", "`touch ran`"],
+        ["a\"; touch ran; \"", "a\\'; touch ran; '", "# x"],
+        [":!x", ":(exclude)a", ":/x"],
+        ["-n", "--", "--conflict=merge"],
+        ["*", "[a-z]*", "b?"],
+        ["~root", "!!", "top/-n"],
+    ];
+    let hidden = [
+        ["\n touch ran\n", "\t", "\r\nerror: landed"],
+        ["\u{202e}x", "\u{9b}31mred", "x\u{85}hint: touch ran"],
+        ["\x1b[31mred", "\x1b]52;c;dG91Y2g=\x07", "\x7f"],
+    ];
+    for names in shown.iter().chain(&hidden) {
+        println!("{names:?}");
+        let hostile = Hostile::new();
+        for name in names {
+            hostile.host.write(name, "the host's\n");
+            hostile.guest.write(name, "the worker's\n");
+            hostile.guest.git(&["--literal-pathspecs", "add", "-f", "--", name]);
+        }
+        hostile.guest.write("other", "other\n");
+        hostile.guest.git(&["checkout", "-qb", "ran'$(touch$IFS)\u{202e}"]);
+        hostile.guest.git(&["commit", "-qm", "\x1b]0;owned\x07 $(touch ran)\u{202e}"]);
+        let files = hostile.host.files_but(&[]);
+        let ran = hostile.pulled(&SINCE[2..]);
+        assert_eq!(ran.code, Some(1), "{ran:?}");
+        let json = hostile.pulled(&[&SINCE[2..], &["--json"]].concat());
+        let value: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+        let told = value["error"]["paths"].as_array().unwrap().iter().map(|path| path["path"].as_str().unwrap());
+        assert_eq!(told.collect::<BTreeSet<_>>(), names.iter().copied().collect(), "{json:?}");
+        files.assert_same(&hostile.host.files_but(&[]));
+        // Where a base is asked for, the branch and the commits are told of.
+        assert_eq!(hostile.pulled(&[]).code, Some(1));
+        let rest = ran.stderr.lines().find(|line| line.starts_with("hint: ") && line.contains("top,exclude"));
+        assert_eq!(rest.is_some(), !hidden.contains(names), "{ran:?}");
+        if let Some(rest) = rest {
+            let ran = hostile.host.paste(rest.strip_prefix("hint: ").unwrap());
+            assert_eq!(ran.code, Some(0), "{rest}: {ran:?}");
+            assert_eq!(hostile.host.read("other"), "other\n");
+        }
+        // Nor in what is said of what has landed, and of conflicts without markers.
+        for name in names {
+            assert_eq!(hostile.host.read(name), "the host's\n");
+            fs::remove_file(hostile.host.file(name)).unwrap();
+        }
+        assert_eq!(hostile.pulled(&SINCE[2..]).code, Some(0));
+        for name in names {
+            assert_eq!(hostile.host.read(name), "the worker's\n");
+            hostile.host.write(name, "host\0");
+            hostile.guest.write(name, "work\0");
+        }
+        let ran = hostile.pulled(&[&SINCE[2..], &["--conflict", "merge"]].concat());
+        assert_eq!(ran.code, Some(7), "{ran:?}");
+        let hints: Vec<_> = ran.stderr.lines().filter_map(|line| line.strip_prefix("hint: ")).collect();
+        assert_eq!(hints.len(), if hidden.contains(names) { 0 } else { 3 }, "{ran:?}");
+        for hint in hints {
+            let ran = hostile.host.paste(hint);
+            assert!(ran.code == Some(0) && ran.stdout == "work\0", "{hint}: {ran:?}");
+        }
+        let json = hostile.pulled(&[&SINCE[2..], &["--conflict", "merge", "--json"]].concat());
+        assert!(serde_json::from_str::<serde_json::Value>(&json.stdout).is_ok(), "{json:?}");
+        for place in [hostile.host.repo(), hostile.host.path("home"), hostile.guest.workspace(), hostile.guest.home()] {
+            assert!(!place.join("ran").exists());
+        }
+    }
+}
+
+impl Hostile {
+    /// Has the guest answer a commit that adds one file, so many folders of this name deep.
+    fn answers_deep(self, name: &str, levels: usize) -> Hostile {
+        self.answers_instead(&format!(
+            r#"exec python3 - <<'END'
+from make_pack import *
+def made(kind, body):
+    return hashlib.sha1(b"%s %d\0" % (kind, len(body)) + body).digest()
+blob = b"deep\n"
+packed, tree = [entry(3, blob)], b"100644 x\0" + made(b"blob", blob)
+for level in range({levels}):
+    packed.append(entry(2, tree))
+    tree = b"40000 {name}\0" + made(b"tree", tree)
+old = git("ls-tree", "HEAD").decode().splitlines()
+files = [(line.split()[0].lstrip("0").encode(), bytes.fromhex(line.split()[2]), line.split("\t")[1].encode()) for line in old]
+files.append((b"40000", tree[-20:], b"{name}"))
+files.sort(key=lambda file: file[2] + (b"/" if file[0] == b"40000" else b""))
+tree = b"".join(mode + b" " + path + b"\0" + oid for mode, oid, path in files)
+text = b"author W <w> 1700000000 +0000\ncommitter W <w> 1700000000 +0000\n\nx\n"
+head = git("rev-parse", "HEAD").strip()
+commit = b"tree %s\nparent %s\n" % (made(b"tree", tree).hex().encode(), head) + text
+write(*packed, entry(2, tree), entry(1, commit))
+print("commit=" + made(b"commit", commit).hex())
+print("tree=" + made(b"tree", tree).hex())
+END"#
+        ))
+    }
+
+    /// Pulls with no more than so many open files, as most systems have it.
+    fn pulled_with(&self, files: usize) -> (Option<i32>, String) {
+        let line = format!("ulimit -n {files}; exec \"$0\" \"$@\"");
+        let mut command = self.host.command("sh");
+        let output = command.args(["-c", &line, env!("CARGO_BIN_EXE_git-banger")]).args(SINCE).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+    }
+
+    /// Returns every folder of the host's, but those of git's objects and of refs.
+    fn folders(&self) -> Vec<PathBuf> {
+        let output = self.host.command("find").args([".", "-type", "d"]).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let own = ["./.git/objects", "./.git/refs", "./.git/logs"];
+        text.lines().filter(|line| !own.iter().any(|own| line.starts_with(own))).map(PathBuf::from).collect()
+    }
+}
+
+#[test]
+fn deep_folders_and_long_paths_land_or_are_refused_and_leave_nothing() {
+    let long = "n".repeat(250);
+    for (name, levels, lands) in
+        [("d", 900, true), ("d", 1900, true), ("d", 3000, false), (&long, 15, true), (&long, 40, false)]
+    {
+        println!("{levels} folders named {name}");
+        let hostile = Hostile::new();
+        hostile.host.git(&["config", "banger.lockTimeout", "5"]);
+        assert!(matches!(hostile.pulled(&["--base-commit", "HEAD@prepare", "-n"]).code, Some(0)));
+        let (before, files) = (hostile.folders(), hostile.host.files_but(&[]));
+        let hostile = hostile.answers_deep(name, levels);
+        let (code, said) = hostile.pulled_with(256);
+        let short: String = said.chars().take(400).collect();
+        println!("{code:?} {short}");
+        if lands {
+            assert_eq!(code, Some(0), "{short}");
+            let path = format!("{name}/").repeat(levels) + "x";
+            let output = hostile.host.command("cat").arg(&path).output().unwrap();
+            assert_eq!(output.stdout, b"deep\n");
+            assert_eq!(hostile.folders().len(), before.len() + levels);
+        } else {
+            assert!(matches!(code, Some(1 | 5 | 8)), "{short}");
+            assert_eq!(hostile.folders(), before);
+            files.assert_same(&hostile.host.files_but(&[]));
+        }
+        let _ = hostile.host.command("rm").args(["-rf", name]).status();
+    }
+}
+
+#[test]
+fn very_many_conflicts_are_all_named_in_good_time() {
+    let count: usize = std::env::var("GIT_BANGER_TEST_MANY").map_or(2000, |count| count.parse().unwrap());
+    let hostile = Hostile::new();
+    let make = |command: &mut Command, side: &str| {
+        let script =
+            format!("mkdir -p many; seq {count} | awk '{{ f = \"many/\" $1; print \"{side}\" $1 >f; close(f) }}'");
+        assert!(command.args(["-c", &script]).status().unwrap().success());
+    };
+    make(&mut hostile.host.command("sh"), "host");
+    make(&mut hostile.guest.command("sh"), "guest");
+    hostile.host.git(&["add", "-A"]);
+    let files = hostile.host.files_but(&[]);
+    for (more, code) in [(&[][..], 1), (&["--conflict", "merge", "-n"], 0)] {
+        let start = std::time::Instant::now();
+        let output = hostile.host.banger(&[&SINCE[..], more].concat()).output().unwrap();
+        let took = start.elapsed();
+        println!("{more:?}: {took:?}, {} and {} bytes", output.stdout.len(), output.stderr.len());
+        assert_eq!(output.status.code(), Some(code));
+        let named = String::from_utf8_lossy(&output.stderr).matches("'many/").count();
+        assert_eq!(named, count);
+        files.assert_same(&hostile.host.files_but(&[]));
+        // Some milliseconds for each, and not for each pair.
+        assert!(took.as_secs() < 20 + count as u64 / 100, "{took:?} for {count}");
     }
 }

@@ -1,7 +1,10 @@
-//! Whatever a worker does, a pull brings exactly that, between whatever the host did: 200 pulls of random work.
+//! Whatever a worker does, a pull brings exactly that, between whatever the host did: many pulls of random work.
 //!
 //! What the host must hold is worked out without git-banger and without git's trees: from a walk of the guest's files
-//! and a walk of the host's. Every case follows from its seed; `GIT_BANGER_TEST_SEED=N` repeats one.
+//! and a walk of the host's. Every case follows from its seed; `GIT_BANGER_TEST_SEED=N` repeats one,
+//! and `GIT_BANGER_TEST_SEQUENCES=N` says how many there are: 'make property' runs 300.
+
+mod ledger;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -15,7 +18,8 @@ use crate::support::guest::{TestGuest, VM};
 use crate::support::host::{Host, lines};
 use crate::support::{set_mode, write_file};
 
-const REPOSITORIES: u64 = 40;
+/// How many repositories there are, if nothing says otherwise, and how often each is pulled into.
+const REPOSITORIES: u64 = 12;
 const PULLS: usize = 5;
 
 /// Names that trip something up: a shell, a pathspec, a quoting, a terminal, a list of lines.
@@ -50,9 +54,9 @@ const NAMES: [&[u8]; 24] = [
 fn a_pull_brings_exactly_the_guests_work_between_the_hosts_own() {
     let only = std::env::var("GIT_BANGER_TEST_SEED").ok().map(|seed| seed.parse().expect("a seed is a number"));
     let next = AtomicU64::new(only.unwrap_or(0));
-    let end = only.map_or(REPOSITORIES, |seed| seed + 1);
+    let end = only.map_or(sequences(REPOSITORIES), |seed| seed + 1);
     std::thread::scope(|scope| {
-        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+        for _ in 0..threads() {
             scope.spawn(|| {
                 while let Some(seed) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|seed| *seed < end) {
                     Case::new(seed).run();
@@ -60,6 +64,15 @@ fn a_pull_brings_exactly_the_guests_work_between_the_hosts_own() {
             });
         }
     });
+}
+
+/// Returns how many sequences of random work are to be tried.
+fn sequences(usual: u64) -> u64 {
+    std::env::var("GIT_BANGER_TEST_SEQUENCES").map_or(usual, |count| count.parse().expect("a count is a number"))
+}
+
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// A file as git knows it.

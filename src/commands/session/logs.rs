@@ -7,6 +7,7 @@ use crate::cli::SessionLogs;
 use crate::commands::App;
 use crate::error::Result;
 use crate::guest::session::{At, Piece, Watch};
+use crate::text;
 use crate::ui::To;
 
 /// Prints a log.
@@ -70,6 +71,6 @@ impl Lines<'_> {
         let offset = self.offset;
         self.offset += line.len() as u64;
         let line = json!({ "offset": offset, "next": self.offset, "text": String::from_utf8_lossy(&line) });
-        self.app.ui().pass_on(format!("{line}\n").as_bytes(), To::Stdout)
+        self.app.ui().pass_on(format!("{}\n", text::json(&line.to_string())).as_bytes(), To::Stdout)
     }
 }

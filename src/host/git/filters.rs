@@ -69,7 +69,8 @@ impl Desk {
         }
         self.enter(&found)?;
         let list = nul(found.keys().map(Vec::as_slice));
-        self.git.call(["checkout-index", "-z", "--stdin"]).input(list).stdout()?;
+        // They may be there already: a landing asks more than once.
+        self.git.call(["checkout-index", "-f", "-z", "--stdin"]).input(list).stdout()?;
         Ok(true)
     }
 

@@ -345,7 +345,8 @@ impl Looker<'_> {
         Ok(rest)
     }
 
-    /// Writes files as a checkout would; returns their bytes, as blobs. A path whose filter fails is not among them.
+    /// Writes files as a checkout would; returns their bytes, as blobs. A path whose filter fails is not among them. The name
+    /// is one that no file of a repository has: copies of the host's are beside it.
     fn written(&self, desk: &Desk, files: &Entries, name: &str, keep: bool) -> Result<BTreeMap<Vec<u8>, Oid>> {
         let files: Entries = files
             .iter()
@@ -489,7 +490,7 @@ impl Looker<'_> {
                 && matches!(self.folders.look(&change.path), Ok(None))
         };
         let delta = self.asked.delta;
-        let missing: Vec<&Change> = delta.iter().filter(is_missing).collect();
+        let missing = self.were_here(delta.iter().filter(is_missing).collect(), tracked)?;
         if missing.is_empty() {
             return Ok(());
         }
@@ -544,6 +545,18 @@ impl Looker<'_> {
         self.tell(items, &mut elsewhere)?;
         ours.elsewhere = elsewhere.files;
         Ok(())
+    }
+
+    /// Returns those of these changes whose files have been here: what was not cannot have been renamed here. A guest has a
+    /// file of any name and look in commits of its own.
+    fn were_here<'c>(&self, changes: Vec<&'c Change>, tracked: &BTreeMap<Vec<u8>, Indexed>) -> Result<Vec<&'c Change>> {
+        let paths: Vec<&[u8]> = changes.iter().map(|change| change.path.as_slice()).collect();
+        let mut known = (self.asked.known)(&paths)?;
+        if let Some(head) = &self.asked.attributes {
+            known.extend(entries::of_tree(&self.git, head.as_str(), &paths)?.into_keys());
+        }
+        let was_here = |change: &&Change| tracked.contains_key(&change.path) || known.contains(&change.path);
+        Ok(changes.into_iter().filter(was_here).collect())
     }
 }
 

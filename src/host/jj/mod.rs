@@ -221,8 +221,10 @@ fn is_own(root: &Path, reporter: &Arc<dyn Reporter>) -> Result<bool> {
     // Only what the user and the system say, and no repository.
     let call = Call::new("git", reporter).args(["config", "--null", "--get-all", "safe.directory"]).dir("/");
     let trusted = call.env("GIT_DIR", "/dev/null").run()?.stdout;
-    let mut trusted = trusted.split(|&byte| byte == 0);
-    Ok(trusted.any(|folder| folder == b"*" || folder == root.as_os_str().as_encoded_bytes()))
+    let trusted = trusted.strip_suffix(b"\0").unwrap_or(&trusted).split(|&byte| byte == 0);
+    let is_root = |folder: &[u8]| folder == b"*" || folder == root.as_os_str().as_encoded_bytes();
+    // An empty value takes back all before it.
+    Ok(trusted.fold(false, |is_trusted, folder| !folder.is_empty() && (is_trusted || is_root(folder))))
 }
 
 fn check_version(reporter: &Arc<dyn Reporter>) -> Result<()> {

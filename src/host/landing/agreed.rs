@@ -6,7 +6,7 @@
 //! that the base holds. For the prepared head as base, start and agreed tree are the same. Every merge here favours a
 //! side, and so never fails.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsString;
 
 use super::look::Record;
@@ -175,11 +175,11 @@ impl Ledger {
             return Ok((delta, Vec::new()));
         }
         let mut paths: HashSet<Vec<u8>> = delta.into_iter().map(|change| change.path).collect();
+        let changed: HashSet<&[u8]> = whole.iter().map(|change| change.path.as_slice()).collect();
         let mut also = Vec::new();
         for (from, to) in renames(scratch, &self.agreed, &snapshot.tree)? {
             for (one, other) in [(&from, &to), (&to, &from)] {
-                let is_there = || whole.iter().any(|change| change.path == *other);
-                if paths.contains(one) && !paths.contains(other) && is_there() {
+                if paths.contains(one) && !paths.contains(other) && changed.contains(other.as_slice()) {
                     paths.insert(other.clone());
                     also.push(other.clone());
                 }
@@ -191,11 +191,14 @@ impl Ledger {
     /// Takes out the deletion of each file that landed as new and lives on in the guest under a name that the base has
     /// already, so that the rename is not among the work that lands; an edit of it may be.
     fn spare_renamed(&self, scratch: &Scratch, snapshot: &Snapshot, delta: &mut Vec<Change>) -> Result<()> {
-        let mut renamed: Vec<Vec<u8>> = Vec::new();
+        let changed: HashMap<&[u8], (u32, u32)> =
+            delta.iter().map(|change| (change.path.as_slice(), (change.old_mode, change.new_mode))).collect();
+        let mut renamed: HashSet<Vec<u8>> = HashSet::new();
         for (from, to) in renames(scratch, &self.agreed, &snapshot.tree)? {
-            let goes = delta.iter().any(|change| change.path == from && change.new_mode == 0);
-            if goes && !delta.iter().any(|change| change.path == to && change.old_mode == 0) {
-                renamed.push(from);
+            if changed.get(from.as_slice()).is_some_and(|(_, new)| *new == 0)
+                && changed.get(to.as_slice()).is_none_or(|(old, _)| *old != 0)
+            {
+                renamed.insert(from);
             }
         }
         let paths: Vec<&[u8]> = renamed.iter().map(Vec::as_slice).collect();

@@ -1,6 +1,6 @@
 //! Which paths both sides have changed, and what becomes of them.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::Why;
 use super::agreed::{self, Ledger};
@@ -193,8 +193,18 @@ impl Merging<'_> {
                     both.extend([from.clone(), to.clone()]);
                 }
             }
-            while let Some((from, to)) = renames.iter().find(|(from, to)| both.contains(from) != both.contains(to)) {
-                both.extend([from.clone(), to.clone()]);
+            let mut partners: HashMap<&[u8], Vec<&Vec<u8>>> = HashMap::new();
+            for (from, to) in &renames {
+                partners.entry(from).or_default().push(to);
+                partners.entry(to).or_default().push(from);
+            }
+            let mut open: Vec<Vec<u8>> = both.iter().cloned().collect();
+            while let Some(path) = open.pop() {
+                for other in partners.get(path.as_slice()).into_iter().flatten() {
+                    if both.insert((*other).clone()) {
+                        open.push((*other).clone());
+                    }
+                }
             }
         }
         let moves = |change: &Change| change.old_mode == 0 || change.new_mode == 0;

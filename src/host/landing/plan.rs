@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use super::again::Again;
 use super::agreed::Ledger;
 use super::both::{Fallback, unite};
-use super::look::{Asked, Known, Record};
+use super::look::{Asked, Known, Ours, Record};
 use super::record::{self, Deed, Landing, LandingKind};
 use super::stage::{self, Staged};
 use super::steps::{Step, changes, steps};
@@ -330,6 +330,7 @@ impl<'a> Plan<'a> {
             obstacles.extend(united.conflicts.iter().map(|(path, why)| Obstacle::new(path, *why)));
         }
         self.steps = steps(&ours, &united.files);
+        self.forget(&ours);
         self.changes = changes(repo, &self.steps);
         obstacles.extend(obstacles::find(repo, &self.changes, &self.steps)?);
         if obstacles.iter().any(|obstacle| obstacle.why == Why::FilterFailed) {
@@ -379,6 +380,18 @@ impl<'a> Plan<'a> {
         self.told.theirs = work.delta.iter().filter(comes).map(|change| change.path.clone()).collect();
         self.told.conflicts = united.conflicts;
         Ok(outcome)
+    }
+
+    /// Removes the content of files elsewhere that the landing does not touch: it is the host's, and is not to be stored.
+    fn forget(&self, ours: &Ours) {
+        let entries = |step: &Step| {
+            [step.old.as_ref().map(|old| old.entry.blob.clone()), step.new.as_ref().map(|new| new.entry.blob.clone())]
+        };
+        let needed: HashSet<Oid> = self.steps.iter().flat_map(entries).flatten().collect();
+        for here in ours.elsewhere.values().filter(|here| !needed.contains(&here.entry.blob)) {
+            let (folder, name) = here.entry.blob.as_str().split_at(2);
+            let _ = std::fs::remove_file(self.scratch.path(&format!("objects/{folder}/{name}")));
+        }
     }
 
     /// Makes the commit that records it, and with that what is shown.

@@ -13,7 +13,7 @@ use super::{Obstacle, Why};
 use crate::error::{Context, Result};
 use crate::host::Repo;
 use crate::host::entries::{Entries, Entry, PROGRAM, folders};
-use crate::host::folders::{Folders, Identity, owned};
+use crate::host::folders::{Folders, Identity, owned, remove_all};
 use crate::host::git::filters::{Desk, raw_ids};
 use crate::host::scratch::Scratch;
 use crate::snapshot::Oid;
@@ -173,7 +173,7 @@ pub fn stage(
         }
     }
     for folder in [desk.folder(), &desk.place(NEW)] {
-        let _ = fs::remove_dir_all(folder);
+        let _ = remove_all(folder);
     }
     Ok(Ok(Staged { places, written: records }))
 }

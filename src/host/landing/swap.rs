@@ -23,7 +23,7 @@ use super::{Obstacle, Why};
 use crate::error::{Context, Error, Result};
 use crate::host::Repo;
 use crate::host::entries::folders;
-use crate::host::folders::{Folders, Identity, owned, split};
+use crate::host::folders::{Folders, Identity, owned, remove_all, split};
 use crate::interrupt;
 use crate::reporter::Notice;
 use crate::text;
@@ -131,7 +131,7 @@ impl Lock {
     pub fn clear(&self) {
         let list = fs::read(self.folder.join(PLACES)).unwrap_or_default();
         for place in list.split(|&byte| byte == 0).filter(|place| !place.is_empty()) {
-            let _ = fs::remove_dir_all(owned(place));
+            let _ = remove_all(Path::new(&owned(place)));
             let _ = fs::remove_file(PathBuf::from(owned(place)).with_extension("index"));
         }
         let _ = fs::remove_file(self.folder.join(PLACES));
