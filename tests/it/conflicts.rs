@@ -681,3 +681,45 @@ fn a_file_that_the_host_does_not_have_merged_keeps_its_version() {
     before.assert_same(&host.files_but(&[]));
     refused(&host, &SINCE, &told, "-merge");
 }
+
+#[test]
+fn whatever_the_hosts_index_says_its_files_are_merged_as_they_stand() {
+    let guest = TestGuest::russh();
+    let host = Host::new(&guest);
+    host.prepare();
+    // Two branches that conflict in 'a', and are half merged.
+    host.git(&["switch", "-qc", "other"]);
+    host.write("a", edited("a", 1).replace("edited", "other"));
+    host.git(&["commit", "-qam", "other"]);
+    host.git(&["switch", "-q", "main"]);
+    edit_here(&host);
+    host.git(&["commit", "-qam", "main"]);
+    let merge = host.command("git").args(["merge", "-q", "other"]).output().unwrap();
+    assert_eq!(merge.status.code(), Some(1));
+    for (name, text) in [("added", "host\n"), ("same", "same\n")] {
+        host.write(name, text);
+        host.git(&["add", "-N", name]);
+    }
+    host.write("untracked", "host\n");
+    let a = host.read("a");
+    guest.write("a", edited("a", 9));
+    guest.write("added", "guest\n");
+    guest.write("same", "same\n");
+    guest.git(&["mv", "folder/c", "untracked"]);
+    guest.write("b", edited("b", 1));
+    let told = [("added", "both-added"), ("untracked", "in-the-way")].map(|(a, b)| (a.to_owned(), b.to_owned()));
+    let said = refused(&host, &SINCE, &told, "index");
+    lands_the_rest(&host, &said, "M\ta\nM\tb\n", "index");
+    assert_eq!(host.read("a"), a.replace("a 9\n", "a 9 edited\n"));
+    assert_eq!(host.git(&["diff", "--name-only", "--diff-filter=U"]), "a");
+    // Once it is settled here, what follows lands between it.
+    fs::remove_file(host.file("untracked")).unwrap();
+    let ran = host.run(&[&SINCE[..], &["--conflict", "merge"]].concat());
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(7), "M\tadded\nR100\tfolder/c\tuntracked\n"), "{}", ran.stderr);
+    host.write("added", "host\nguest\n");
+    guest.write("added", "guest\nmore\n");
+    let ran = host.run(&SINCE);
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), "M\tadded\n"), "{}", ran.stderr);
+    assert_eq!(host.read("added"), "host\nguest\nmore\n");
+    assert_eq!(host.read("untracked"), lines("c"));
+}
