@@ -50,10 +50,10 @@ pub fn error(blocked: Blocked, app: &App, repo: &Repo, args: &Pull) -> Error {
     }
 }
 
-/// Returns the pathspecs that leave these paths out; `None` where they are too many, or no text.
+/// Returns the pathspecs that leave these paths out; `None` where there are none or too many, or they are no text.
 fn without(paths: &[Vec<u8>]) -> Option<Vec<String>> {
     const MOST: usize = 8;
-    if paths.len() > MOST {
+    if paths.is_empty() || paths.len() > MOST {
         return None;
     }
     let pathspec = |path: &[u8]| {
