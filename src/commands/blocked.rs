@@ -82,10 +82,10 @@ fn no_room(missing: u64) -> Error {
     Error::failed(format!("the disk is full: {missing} bytes more are needed; nothing was changed"))
 }
 
-/// Returns the pathspecs that leave these paths out; `None` where they are too many, or no text.
+/// Returns the pathspecs that leave these paths out; `None` where there are none or too many, or they are no text.
 fn without(paths: &[Vec<u8>]) -> Option<Vec<String>> {
     const MOST: usize = 8;
-    if paths.len() > MOST {
+    if paths.is_empty() || paths.len() > MOST {
         return None;
     }
     let pathspec = |path: &[u8]| {

@@ -84,7 +84,7 @@ const AGE: &[(&str, &str)] = &[
 /// What `output:` says is lost.
 const STRIP: &[(&str, &str)] = &[("filter.strip.clean", "sed '/^output:/d'"), ("filter.strip.smudge", "cat")];
 
-const FORMS: [Form; 9] = [
+const FORMS: [Form; 10] = [
     Form {
         name: "text=auto",
         settings: &[],
@@ -166,6 +166,15 @@ const FORMS: [Form; 9] = [
         guest: plain,
         steady: true,
     },
+    Form {
+        name: "the user's own attributes",
+        settings: &[("core.attributesFile", "~/attributes")],
+        attributes: "",
+        before: false,
+        host: crlf,
+        guest: plain,
+        steady: true,
+    },
 ];
 
 impl Form {
@@ -178,6 +187,7 @@ impl Form {
 
     fn checked_out(&self, guest: &TestGuest, names: &[&str]) -> Host {
         let host = Host::empty(guest);
+        host.write("../home/attributes", "*.t text eol=crlf\n");
         let put = || {
             for name in names {
                 host.write(&format!("{name}.t"), (self.host)(&lines(name)));
@@ -256,7 +266,7 @@ const BETWEEN: [(&str, &[&[&str]]); 5] = [
 
 #[test]
 fn converted_files_land_byte_for_byte_again_and_again() {
-    let names = ["both", "edit", "gone", "keep", "mode", "move", "roam", "stray"];
+    let names = ["both", "edit", "gone", "keep", "mode", "move", "roam", "stray", "taken"];
     for (number, form) in FORMS.iter().enumerate() {
         let guest = TestGuest::russh();
         let host = form.host(&guest, &names);
@@ -274,15 +284,19 @@ fn converted_files_land_byte_for_byte_again_and_again() {
         form.work(&guest, "roamed.t", "roam 3\n", "roam 3 worker\n");
         form.edit(&host, "roam.t", "roam 10\n", "roam 10 host\n");
         form.edit(&host, "stray.t", "stray 10\n", "stray 10 host\n");
+        // Renamed here, without a commit, and new on both sides.
+        fs::rename(host.file("taken.t"), host.file("aside.t")).unwrap();
+        form.work(&guest, "taken.t", "taken 3\n", "taken 3 worker\n");
         fs::remove_file(guest.file("gone.t")).unwrap();
         let moved = stood(&host.file("move.t"));
         let strayed = stood(&host.file("stray.t"));
         pulls(
             &host,
-            "M\tboth.t\nM\tedit.t\nD\tgone.t\nM\tmode.t\nR100\tmove.t\tmoved.t\nD\troam.t\nA\troamed.t\n\
+            "M\taside.t\nM\tboth.t\nM\tedit.t\nD\tgone.t\nM\tmode.t\nR100\tmove.t\tmoved.t\nD\troam.t\nA\troamed.t\n\
              R100\tstray.t\tstrayed.t\n",
         );
         form.holds(&host, "roamed.t", &lines("roam").replace(" 3\n", " 3 worker\n").replace(" 10\n", " 10 host\n"));
+        form.holds(&host, "aside.t", &lines("taken").replace(" 3\n", " 3 worker\n"));
         form.holds(&host, "strayed.t", &lines("stray").replace(" 10\n", " 10 host\n"));
         assert_eq!(stood(&host.file("strayed.t")), strayed, "{}: the file was not moved", form.name);
         form.holds(&host, "edit.t", &edited("edit", 1).replace("edited", "worker"));
@@ -291,7 +305,11 @@ fn converted_files_land_byte_for_byte_again_and_again() {
         form.holds(&host, "moved.t", &lines("move"));
         assert_eq!(stood(&host.file("moved.t")), moved, "{}: the file was not moved", form.name);
         assert!(stood(&host.file("mode.t")).3 && !host.file("move.t").exists() && !host.file("gone.t").exists());
-        form.status(&host, " M both.t\n M edit.t\n D gone.t\n M mode.t\n D move.t\n D roam.t\n D stray.t\n?? moved.t\n?? roamed.t\n?? strayed.t");
+        form.status(
+            &host,
+            " M both.t\n M edit.t\n D gone.t\n M mode.t\n D move.t\n\
+             \x20D roam.t\n D stray.t\n D taken.t\n?? aside.t\n?? moved.t\n?? roamed.t\n?? strayed.t",
+        );
         pulls(&host, "");
 
         // Each form with another thing between the pulls.
@@ -640,6 +658,22 @@ fn a_pointer_of_git_lfs_never_takes_the_place_of_content() {
     pulls(host, "M\tfar.bin\n");
     assert_eq!(host.read("far.bin"), Lfs::content("far away"));
     assert_eq!(stood(&host.file("keep.bin")), kept);
+
+    // Renamed here: the pointer finds its content, or stays away.
+    for (name, here) in [("keep.bin", false), ("far.bin", true)] {
+        let stands = host.read(name);
+        fs::rename(host.file(name), host.file("elsewhere.bin")).unwrap();
+        let text = Lfs::content(&format!("{here}"));
+        guest.write(name, lfs.pointer(&text, here));
+        let run = host.run(&SINCE);
+        if here {
+            assert_eq!((run.code, host.read("elsewhere.bin")), (Some(0), text), "{}", run.stderr);
+        } else {
+            assert!(run.stderr.contains(&left.replace("far", "keep")), "{}", run.stderr);
+            assert_eq!((run.code, host.read("elsewhere.bin")), (Some(0), stands), "{}", run.stderr);
+            fs::rename(host.file("elsewhere.bin"), host.file(name)).unwrap();
+        }
+    }
     assert!(!lfs.asked(), "a server was asked");
 }
 
@@ -1097,4 +1131,72 @@ fn a_file_that_moves_to_where_it_is_converted_otherwise_is_written_anew() {
     assert_eq!((host.read("f.crlf").into_bytes(), stood(&host.file("f.crlf"))), (crlf(&lines("e")), e));
     host.git(&["add", "-A"]);
     assert_eq!(host.git(&["write-tree"]), guest.git(&["write-tree"]));
+}
+
+#[test]
+fn files_of_the_same_content_are_not_in_the_way_however_they_are_converted() {
+    for form in [&FORMS[4], &FORMS[5], &FORMS[6]] {
+        let guest = TestGuest::russh();
+        let host = form.host(&guest, &["keep"]);
+        for name in ["one.t", "two.t", "three.t"] {
+            guest.write(name, (form.guest)(&lines("new")));
+            host.write(name, (form.host)(&lines("new")));
+        }
+        host.write(".git/info/exclude", "two.t\n");
+        host.git(&["add", "three.t"]);
+        let files = host.files_but(&["four.t"]);
+        guest.write("four.t", (form.guest)(&lines("four")));
+        pulls(&host, "A\tfour.t\n");
+        files.assert_same(&host.files_but(&["four.t"]));
+        form.holds(&host, "four.t", &lines("four"));
+        form.work(&guest, "one.t", "new 1\n", "new 1 worker\n");
+        form.edit(&host, "one.t", "new 10\n", "new 10 host\n");
+        pulls(&host, "M\tone.t\n");
+        form.holds(&host, "one.t", &lines("new").replace(" 1\n", " 1 worker\n").replace(" 10\n", " 10 host\n"));
+        guest.write("five.t", (form.guest)(&lines("five")));
+        host.write("five.t", (form.host)(&lines("other")));
+        refuses(&host, &[("five.t", "in-the-way")]);
+    }
+}
+
+#[test]
+fn attributes_are_converted_themselves() {
+    let guest = TestGuest::russh();
+    let host = Host::new(&guest);
+    host.write(".gitattributes", lines("*.none").replace(' ', ""));
+    host.write("folder/.gitattributes", lines("*.some").replace(' ', ""));
+    host.commit("attributes");
+    host.git(&["config", "core.autocrlf", "true"]);
+    let paths = [".gitattributes", "folder/.gitattributes"];
+    for path in paths {
+        fs::remove_file(host.file(path)).unwrap();
+    }
+    host.git(&["checkout", "-q", "--", "."]);
+    host.prepare();
+    for path in paths {
+        let text = host.read(path).replace('\r', "");
+        guest.write(path, format!("top\n{text}"));
+        host.write(path, crlf(&format!("{text}end\n")));
+    }
+    pulls(&host, "M\t.gitattributes\nM\tfolder/.gitattributes\n");
+    for (path, name) in paths.into_iter().zip(["*.none", "*.some"]) {
+        assert_eq!(host.read(path).into_bytes(), crlf(&format!("top\n{}end\n", lines(name).replace(' ', ""))));
+    }
+    for path in paths {
+        guest.write(path, "other\n".to_owned() + &fs::read_to_string(guest.file(path)).unwrap());
+    }
+    pulls(&host, "M\t.gitattributes\nM\tfolder/.gitattributes\n");
+    for (path, name) in paths.into_iter().zip(["*.none", "*.some"]) {
+        assert_eq!(host.read(path).into_bytes(), crlf(&format!("other\ntop\n{}end\n", lines(name).replace(' ', ""))));
+    }
+
+    // A filter that fails for them refuses them as any other.
+    host.write(".gitattributes", "* filter=crypt\n");
+    host.commit("a filter");
+    host.git(&["config", "filter.crypt.smudge", "cat; exit 3"]);
+    host.git(&["config", "filter.crypt.clean", "cat"]);
+    host.git(&["config", "filter.crypt.required", "true"]);
+    replace(&guest.file("folder/.gitattributes"), b"other\n", b"newer\n");
+    guest.write("plain", "new\n");
+    refuses(&host, &[("folder/.gitattributes", "filter-failed"), ("plain", "filter-failed")]);
 }

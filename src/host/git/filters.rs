@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::Git;
+use super::{Git, parse_oid};
 use crate::environment::env;
 use crate::error::{Context, Error, Result};
 use crate::host::entries::{self, Entries, Entry, folders, from_nul, nul};
@@ -14,7 +14,7 @@ use crate::host::{Repo, config};
 use crate::snapshot::Oid;
 
 /// The name of the files that say which content is converted, and how.
-const ATTRIBUTES: &[u8] = b".gitattributes";
+pub const ATTRIBUTES: &[u8] = b".gitattributes";
 
 /// The attributes that have git write other bytes than it stores.
 const CONVERSION: [&str; 6] = ["filter", "text", "eol", "crlf", "ident", "working-tree-encoding"];
@@ -68,9 +68,25 @@ impl Desk {
             return Ok(false);
         }
         self.enter(&found)?;
-        let list = nul(found.keys().map(Vec::as_slice));
-        // They may be there already: a landing asks more than once.
-        self.git.call(["checkout-index", "-f", "-z", "--stdin"]).input(list).stdout()?;
+        // As they are: their own filter may fail. git passes over one that is a symlink.
+        let files: Vec<_> = found.iter().filter(|(_, entry)| entry.is_file()).collect();
+        let input: String = files.iter().map(|(_, entry)| format!("{}\n", entry.blob)).collect();
+        let blobs = self.git.call(["cat-file", "--batch=%(objectsize)", "--buffer"]).input(input).stdout()?;
+        let mut rest = blobs.as_slice();
+        for (path, _) in files {
+            let bad = || Error::failed("git cat-file printed too little");
+            let end = rest.iter().position(|&byte| byte == b'\n').ok_or_else(bad)?;
+            let size =
+                std::str::from_utf8(&rest[..end]).ok().and_then(|size| size.parse::<usize>().ok()).ok_or_else(bad)?;
+            let text = rest.get(end + 1..end + 1 + size).ok_or_else(bad)?;
+            let place = self.folder.join(owned(path));
+            let write = || {
+                place.parent().map_or(Ok(()), fs::create_dir_all)?;
+                fs::write(&place, text)
+            };
+            write().context(|| "cannot write a temporary file".to_owned())?;
+            rest = rest.get(end + size + 2..).unwrap_or_default();
+        }
         Ok(true)
     }
 
@@ -142,7 +158,11 @@ impl Desk {
             written.failed.push(culprit);
         }
         for (path, entry) in &own {
-            self.write_one(path, entry, &place)?;
+            let (done, said) = self.write_one(path, entry, &place)?;
+            written.said.extend(said);
+            if !done {
+                written.failed.push(path.clone());
+            }
         }
         Ok(written)
     }
@@ -165,8 +185,8 @@ impl Desk {
         Ok(filtered.map(|(path, ..)| path).collect())
     }
 
-    /// Writes a file of attributes: in the index it would count.
-    fn write_one(&self, path: &[u8], entry: &Entry, place: &Path) -> Result<()> {
+    /// Writes a file of attributes: in the index it would count. Tells whether its filter did not fail, and what that said.
+    fn write_one(&self, path: &[u8], entry: &Entry, place: &Path) -> Result<(bool, Vec<u8>)> {
         let context = || "cannot write a temporary file".to_owned();
         let place = place.join(owned(path));
         if let Some(parent) = place.parent() {
@@ -175,13 +195,27 @@ impl Desk {
         let _ = fs::remove_file(&place);
         if !entry.is_file() {
             let target = self.git.call(["cat-file", "blob", entry.blob.as_str()]).stdout()?;
-            return std::os::unix::fs::symlink(owned(&target), &place).context(context);
+            std::os::unix::fs::symlink(owned(&target), &place).context(context)?;
+            return Ok((true, Vec::new()));
         }
-        let mut path_flag = std::ffi::OsString::from("--path=");
-        path_flag.push(owned(path));
+        let path_flag = path_flag(path);
         let file = fs::File::create(&place).context(context)?;
         let call = self.git.call(["cat-file", "--filters"]).arg(path_flag).arg(entry.blob.as_str());
-        call.run_into(file)?.success("git cat-file").map(drop)
+        let output = call.run_into(file)?;
+        if output.code == Some(0) || output.stderr.windows(6).any(|said| said == b"filter") {
+            return Ok((output.code == Some(0), output.stderr));
+        }
+        Err(output.failure("git cat-file"))
+    }
+
+    /// Returns the content that git would store for a file of attributes; `None` where its filter fails.
+    ///
+    /// # Errors
+    /// When git cannot be run.
+    pub fn read_one(&self, path: &[u8], file: fs::File) -> Result<Option<Oid>> {
+        let call = self.git.call(["hash-object", "-w", "--stdin"]).arg(path_flag(path)).input_file(file);
+        let output = call.run()?;
+        if output.code == Some(0) { parse_oid(output.stdout).map(Some) } else { Ok(None) }
     }
 
     /// Returns the content that git would store for the files in the folder at these paths, which `seeds` tell what was
@@ -238,6 +272,13 @@ impl Desk {
     pub fn git(&self) -> &Git {
         &self.git
     }
+}
+
+/// Returns the flag that names the path whose attributes count.
+fn path_flag(path: &[u8]) -> std::ffi::OsString {
+    let mut flag = std::ffi::OsString::from("--path=");
+    flag.push(owned(path));
+    flag
 }
 
 /// Returns the ids of files, byte for byte: as blobs that are not converted. With `keep` they are stored too.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs;
 use std::path::Path;
 
-use super::filters::{Desk, Indexed, indexed, raw_ids};
+use super::filters::{ATTRIBUTES, Desk, Indexed, indexed, raw_ids};
 use super::lfs;
 use crate::error::{Context, Error, Result};
 use crate::host::entries::{self, Entries, Entry, GITLINK, PLAIN, PROGRAM, SYMLINK, folders, from_nul};
@@ -149,7 +149,7 @@ impl Looker<'_> {
                 (None, _) => {}
             }
         }
-        self.tell(items, &mut ours)?;
+        self.tell(items, "look", &mut ours)?;
         self.look_elsewhere(&mut ours, &tracked)?;
         Ok(ours)
     }
@@ -195,8 +195,8 @@ impl Looker<'_> {
         Ok(None)
     }
 
-    /// Tells of each file what of git's it stands for.
-    fn tell(&self, mut items: Vec<Item<'_>>, ours: &mut Ours) -> Result<()> {
+    /// Tells of each file what of git's it stands for; `folder` is for those that are converted.
+    fn tell(&self, mut items: Vec<Item<'_>>, folder: &str, ours: &mut Ours) -> Result<()> {
         self.read(&mut items)?;
         let mut odd = Vec::new();
         for item in items {
@@ -215,7 +215,7 @@ impl Looker<'_> {
                 None => odd.push(item),
             }
         }
-        if odd.is_empty() { Ok(()) } else { self.tell_odd(odd, ours) }
+        if odd.is_empty() { Ok(()) } else { self.tell_odd(odd, folder, ours) }
     }
 
     /// Returns what stands at the path of an item, if its content is that of `like`.
@@ -266,8 +266,8 @@ impl Looker<'_> {
     }
 
     /// Tells of files whose bytes are not what git has: they were edited, or are converted.
-    fn tell_odd(&self, odd: Vec<Item<'_>>, ours: &mut Ours) -> Result<()> {
-        let desk = Desk::new(&self.git, &self.scratch.path("look"))?;
+    fn tell_odd(&self, odd: Vec<Item<'_>>, folder: &str, ours: &mut Ours) -> Result<()> {
+        let desk = Desk::new(&self.git, &self.scratch.path(folder))?;
         let paths: Vec<&[u8]> = odd.iter().map(|item| item.path).collect();
         if let Some(head) = &self.asked.attributes {
             desk.obey(head, &paths)?;
@@ -277,11 +277,8 @@ impl Looker<'_> {
             |item: &Item<'_>| item.stood.is_file() && (self.settings.converts || converted.contains(item.path));
         let (odd, plain): (Vec<_>, Vec<_>) = odd.into_iter().partition(is_converted);
         let odd = self.tell_untouched(&desk, odd, ours)?;
-        let is_special = |item: &Item<'_>| split(item.path).1 == b".gitattributes";
-        let (special, odd): (Vec<_>, Vec<_>) = odd.into_iter().partition(is_special);
         let (own, foreign): (Vec<_>, Vec<_>) = plain
             .into_iter()
-            .chain(special)
             .map(|item| (item, true))
             .chain(odd.into_iter().map(|item| (item, false)))
             .partition(|(item, _)| item.own);
@@ -373,7 +370,9 @@ impl Looker<'_> {
         if edited.is_empty() {
             return Ok(());
         }
-        for item in &edited {
+        // A file of attributes would count in the desk's folder and in its index.
+        let is_special = |item: &Item<'_>| split(item.path).1 == ATTRIBUTES;
+        for item in edited.iter().filter(|item| !is_special(item)) {
             self.copy(item.path, desk.folder())?;
         }
         // git keeps the line ends of what it had: those of what the guest started from, for these two are merged. The
@@ -386,9 +385,16 @@ impl Looker<'_> {
                 item.indexed.clone()
             }
         };
-        let seeds = edited.iter().filter_map(|item| Some((item.path.to_vec(), seed(item)?))).collect();
-        let paths: Vec<&[u8]> = edited.iter().map(|item| item.path).collect();
-        let cleaned = desk.read(&paths, &seeds)?;
+        let ordinary = || edited.iter().filter(|item| !is_special(item));
+        let seeds = ordinary().filter_map(|item| Some((item.path.to_vec(), seed(item)?))).collect();
+        let paths: Vec<&[u8]> = ordinary().map(|item| item.path).collect();
+        let mut cleaned = desk.read(&paths, &seeds)?;
+        for item in edited.iter().filter(|item| is_special(item)) {
+            let file =
+                self.folders.read(item.path).context(|| format!("cannot read {}", crate::text::path(item.path)))?;
+            let blob = desk.read_one(item.path, file)?;
+            cleaned.extend(blob.map(|blob| (item.path.to_vec(), Entry { mode: PLAIN, blob })));
+        }
         let again = self.written(desk, &cleaned, "again", false)?;
         let stands = |item: &&Item<'_>| again.contains_key(item.path) && again.get(item.path) != item.raw.as_ref();
         let others =
@@ -503,8 +509,11 @@ impl Looker<'_> {
         let untracked = from_nul(&self.git.call(fixed).stdout()?);
         let input: String = missing.iter().map(|change| format!("{}\n", change.old)).collect();
         let sizes = self.git.call(["cat-file", "--batch-check=%(objectsize)", "--buffer"]).input(input).stdout()?;
-        let sizes: HashSet<u64> =
+        let mut sizes: HashSet<u64> =
             String::from_utf8_lossy(&sizes).lines().filter_map(|size| size.parse().ok()).collect();
+        // On disk a file that is converted may have another.
+        sizes.extend(missing.iter().filter_map(|change| Some(self.asked.written.get(&change.path)?.size)));
+        sizes.extend(sizes_on_disk(&self.git, &missing)?);
         let names: HashSet<&[u8]> = missing.iter().map(|change| split(&change.path).1).collect();
         let blobs: HashSet<&Oid> = missing.iter().map(|change| &change.old).collect();
         // The likeliest first.
@@ -538,11 +547,14 @@ impl Looker<'_> {
                 break;
             }
             if stood.is_file() && self.folders.is_readable(path) {
-                items.push(Item { path, stood, indexed, record: None, base: None, theirs: None, own: true, raw: None });
+                // Where the file was git knows what its line ends were.
+                let was = missing.iter().find(|change| missing.len() == 1 || split(&change.path).1 == split(path).1);
+                let base = was.and_then(|change| Entry::before(change));
+                items.push(Item { path, stood, indexed, record: None, base, theirs: None, own: true, raw: None });
             }
         }
         let mut elsewhere = Ours::default();
-        self.tell(items, &mut elsewhere)?;
+        self.tell(items, "elsewhere", &mut elsewhere)?;
         ours.elsewhere = elsewhere.files;
         Ok(())
     }
@@ -558,6 +570,21 @@ impl Looker<'_> {
         let was_here = |change: &&Change| tracked.contains_key(&change.path) || known.contains(&change.path);
         Ok(changes.into_iter().filter(was_here).collect())
     }
+}
+
+/// Returns the sizes that files had on disk when git last looked, as the index has them.
+fn sizes_on_disk(git: &super::Git, files: &[&Change]) -> Result<Vec<u64>> {
+    let paths: Vec<&[u8]> = files.iter().map(|change| change.path.as_slice()).collect();
+    let mut sizes = Vec::new();
+    for paths in entries::lists(&paths) {
+        let fixed = ["-c", "core.sparseCheckout=false", "--literal-pathspecs", "ls-files", "-z", "--debug", "--"];
+        let list = git.call(fixed).args(paths).stdout()?;
+        // size: NUMBER TAB flags: NUMBER
+        let lines = String::from_utf8_lossy(&list).into_owned();
+        let size = |line: &str| line.trim_start().strip_prefix("size: ")?.split('\t').next()?.parse::<u64>().ok();
+        sizes.extend(lines.lines().filter_map(size).filter(|size| *size > 0));
+    }
+    Ok(sizes)
 }
 
 /// Returns a text with each `$Id: …$` as `$Id$`.
