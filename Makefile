@@ -1,4 +1,4 @@
-# demo, test, lint, bench, test-vm VM=<ssh alias>, install and uninstall (PREFIX, DESTDIR).
+# demo, test, kill, lint, bench, test-vm VM=<ssh alias>, install and uninstall (PREFIX, DESTDIR).
 
 PREFIX = /usr/local
 DESTDIR =
@@ -16,7 +16,7 @@ PLACES = \
 	$(SHARE)/zsh/site-functions/_git-banger \
 	$(SHARE)/fish/vendor_conf.d/git-banger.fish
 
-.PHONY: all demo test lint bench test-vm install uninstall $(RELEASE)
+.PHONY: all demo test kill lint bench test-vm install uninstall $(RELEASE)
 
 all: $(RELEASE)
 
@@ -31,6 +31,10 @@ test:
 	@echo "the suite with $$(git version)"
 	$(CARGO) test --locked
 	tests/other-git $(CARGO) test --locked --test it --
+
+# Minutes: a large landing is killed at each system call that changes a file; and how much memory one takes.
+kill:
+	$(CARGO) test --locked --test it -- --ignored --nocapture swap:: cost::
 
 lint:
 	$(CARGO) fmt --check

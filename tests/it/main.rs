@@ -36,4 +36,5 @@ mod sessions;
 mod settings;
 mod ssh;
 mod support;
+mod swap;
 mod vm;

@@ -7,7 +7,7 @@ use std::path::Path;
 use super::filters::{Desk, Indexed, indexed, raw_ids};
 use crate::error::{Context, Result};
 use crate::host::entries::{self, Entries, Entry, GITLINK, PLAIN, PROGRAM, SYMLINK, folders, from_nul};
-use crate::host::folders::{Folders, Identity, owned, split};
+use crate::host::folders::{Folders, Identity, is_absence, owned, split};
 use crate::host::landing::look::{Asked, Form, Here, LineEnds, Ours, Record};
 use crate::host::landing::{Obstacle, Why};
 use crate::host::scratch::Scratch;
@@ -197,7 +197,9 @@ impl Looker<'_> {
 
     /// Tells of each file what of git's it stands for.
     fn tell(&self, mut items: Vec<Item<'_>>, ours: &mut Ours) -> Result<()> {
-        self.read(&mut items)?;
+        let changed = self.read(&mut items)?;
+        items.retain(|item| !changed.contains(item.path));
+        ours.obstacles.extend(changed.iter().map(|path| Obstacle::new(path, Why::ChangedMeanwhile)));
         let mut odd = Vec::new();
         for item in items {
             let read = item.raw.as_ref();
@@ -239,13 +241,12 @@ impl Looker<'_> {
         }
     }
 
-    /// Reads the files whose bytes are not known yet.
-    fn read(&self, items: &mut [Item<'_>]) -> Result<()> {
+    /// Reads the files whose bytes are not known yet; returns those that are no files any more. git is not asked: it would
+    /// go where a symlink leads that somebody puts in a folder's place.
+    fn read<'i>(&self, items: &mut [Item<'i>]) -> Result<HashSet<&'i [u8]>> {
         let is_known = |item: &Item<'_>| item.record.is_some_and(|record| record.is(&item.stood));
         let mut items: Vec<&mut Item<'_>> = items.iter_mut().filter(|item| !is_known(item)).collect();
-        let files: Vec<&[u8]> = items.iter().filter(|item| item.stood.is_file()).map(|item| item.path).collect();
-        let top = self.repo.top()?;
-        let mut ids = raw_ids(&self.git, top, &files, false)?.into_iter();
+        let mut changed = HashSet::new();
         let links = self.scratch.path("links");
         let context = |path: &[u8]| format!("cannot read {}", crate::text::path(path));
         let mut names = Vec::new();
@@ -260,9 +261,17 @@ impl Looker<'_> {
         let names: Vec<&[u8]> = names.iter().map(Vec::as_slice).collect();
         let mut link_ids = raw_ids(&self.git, &links, &names, true)?.into_iter();
         for item in &mut items {
-            item.raw = if item.stood.is_file() { ids.next() } else { link_ids.next() };
+            if !item.stood.is_file() {
+                item.raw = link_ids.next();
+                continue;
+            }
+            match self.folders.blob_id(item.path, &self.repo.object_format) {
+                Ok(id) => item.raw = Some(id.parse()?),
+                Err(error) if is_absence(&error) => drop(changed.insert(item.path)),
+                Err(error) => return Err(error).context(|| context(item.path)),
+            }
         }
-        Ok(())
+        Ok(changed)
     }
 
     /// Tells of files whose bytes are not what git has: they were edited, or are converted.
@@ -300,7 +309,11 @@ impl Looker<'_> {
     /// Tells of files that nothing converts: they are what they are.
     fn tell_plain(&self, plain: Vec<Item<'_>>, ours: &mut Ours) -> Result<()> {
         let paths: Vec<&[u8]> = plain.iter().filter(|item| item.stood.is_file()).map(|item| item.path).collect();
-        let mut ids = raw_ids(&self.git, self.repo.top()?, &paths, true)?.into_iter();
+        let copies = self.scratch.path("plain");
+        for path in &paths {
+            self.copy(path, &copies)?;
+        }
+        let mut ids = raw_ids(&self.git, &copies, &paths, true)?.into_iter();
         for item in &plain {
             let kept = if item.stood.is_file() { ids.next() } else { item.raw.clone() };
             let Some(blob) = kept else { continue };
@@ -387,7 +400,8 @@ impl Looker<'_> {
     /// come.
     fn tell_raw(&self, desk: &Desk, items: &[Item<'_>], ours: &mut Ours) -> Result<()> {
         let paths: Vec<&[u8]> = items.iter().map(|item| item.path).collect();
-        let ids = raw_ids(&self.git, self.repo.top()?, &paths, true)?;
+        // What was copied there to be read.
+        let ids = raw_ids(&self.git, desk.folder(), &paths, true)?;
         let side = |entry: fn(&Item<'_>) -> Option<Entry>, name| {
             let files = items.iter().filter_map(|item| Some((item.path.to_vec(), entry(item)?))).collect();
             self.written(desk, &files, name, true)
