@@ -42,7 +42,7 @@ lint:
 	shellcheck $(SHELL_SCRIPTS)
 
 bench:
-	$(CARGO) bench --locked --bench export
+	$(CARGO) bench --locked --bench export --bench landing
 
 # Any VM that ssh reaches (with SSH_CONFIG=FILE, if it is named in another file) and that has git.
 test-vm: $(BINARY)

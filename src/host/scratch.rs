@@ -97,7 +97,10 @@ impl Scratch {
     /// # Errors
     /// When it fails.
     pub fn import(&self, stream: Vec<u8>) -> Result<Vec<u8>> {
-        self.git.call(["fast-import", "--quiet", "--force", "--done"]).input(stream).stdout()
+        self.git
+            .call(["-c", "fastimport.unpackLimit=0", "fast-import", "--quiet", "--force", "--done"])
+            .input(stream)
+            .stdout()
     }
 
     /// Moves all objects into those of a repository, which from then on has them.

@@ -9,6 +9,7 @@
 
 mod boundaries;
 mod completions;
+mod cost;
 mod export;
 mod failures;
 mod faults;

@@ -37,9 +37,7 @@ pub fn pointers(repo: &Repo, scratch: &Scratch, changes: &[Change], snapshot: &S
     }
     let names: Vec<&[u8]> = changes.iter().map(|change| change.path.as_slice()).collect();
     let desk = Desk::new(&scratch.lend(&repo.git), &scratch.path("lfs"))?;
-    if let Some(head) = repo.vcs.attributes_commit(repo)? {
-        desk.obey(&head, &names)?;
-    }
+    desk.obey(&names)?;
     let filtered = desk.attributes(&names, &["filter"])?.into_iter().filter(|(_, _, value)| value == "lfs");
     let filtered: HashSet<Vec<u8>> = filtered.map(|(path, ..)| path).collect();
     let (store, folders) = (store(repo)?, Folders::open(repo.top()?)?);

@@ -48,12 +48,13 @@ struct Settings {
 impl Settings {
     fn read(repo: &Repo) -> Result<Settings> {
         let mut settings = Settings { no_modes: false, no_symlinks: false, converts: false };
-        for (key, value) in config::matching(repo, "^core\\.(filemode|symlinks|autocrlf)$")? {
-            let no = matches!(value.as_deref(), Some("false" | "no" | "off" | "0" | ""));
+        for (key, value) in config::core(repo)? {
+            let no = config::is_no(value.as_deref());
             match key.as_str() {
                 "core.filemode" => settings.no_modes = no,
                 "core.symlinks" => settings.no_symlinks = no,
-                _ => settings.converts = !no,
+                "core.autocrlf" => settings.converts = !no,
+                _ => {}
             }
         }
         Ok(settings)
@@ -276,11 +277,9 @@ impl Looker<'_> {
 
     /// Tells of files whose bytes are not what git has: they were edited, or are converted.
     fn tell_odd(&self, odd: Vec<Item<'_>>, ours: &mut Ours) -> Result<()> {
-        let desk = Desk::new(&self.git, &self.scratch.path("look"))?;
         let paths: Vec<&[u8]> = odd.iter().map(|item| item.path).collect();
-        if let Some(head) = &self.asked.attributes {
-            desk.obey(head, &paths)?;
-        }
+        let desk = Desk::new(&self.git, &self.scratch.path("look"))?;
+        desk.obey(&paths)?;
         let converted = desk.converted(&paths)?;
         let is_converted =
             |item: &Item<'_>| item.stood.is_file() && (self.settings.converts || converted.contains(item.path));

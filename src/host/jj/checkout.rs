@@ -44,7 +44,17 @@ impl Checkout {
         let object_format = git.line(["rev-parse", "--show-object-format"])?;
         let top = Some(jj.root().to_owned());
         let (common_dir, objects) = (git_dir.clone(), git_dir.join("objects"));
-        Ok(Repo { git, git_dir, common_dir, objects, object_format, top, prefix, vcs: Box::new(Checkout { jj }) })
+        Ok(Repo {
+            git,
+            git_dir,
+            common_dir,
+            objects,
+            object_format,
+            top,
+            prefix,
+            vcs: Box::new(Checkout { jj }),
+            core: std::sync::OnceLock::new(),
+        })
     }
 }
 
@@ -120,10 +130,6 @@ impl WorkingCopy for Checkout {
     }
 
     /// jj heeds no `.gitattributes`.
-    fn attributes_commit(&self, _repo: &Repo) -> Result<Option<Oid>> {
-        Ok(None)
-    }
-
     fn attributes(
         &self,
         _repo: &Repo,

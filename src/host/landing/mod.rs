@@ -251,7 +251,6 @@ pub fn plan<'a>(
             start: &ledger.start,
             written: &ledger.written,
             known: &known,
-            attributes: repo.vcs.attributes_commit(repo)?,
             why: &format!("before {why}"),
         },
     )?;
@@ -322,7 +321,12 @@ pub fn plan<'a>(
         true => Oid::empty_tree(repo.object_format()).to_string(),
         false => format!("{landing}:{name}"),
     });
-    plan.told.shown = plan.scratch.git().diff_trees(&plan.sides)?;
+    let any = |status| plan.changes.iter().any(|change| change.status == status);
+    plan.told.shown = match any('A') && any('D') {
+        true => plan.scratch.git().diff_trees(&plan.sides)?,
+        // Nothing can be renamed.
+        false => plan.changes.clone(),
+    };
     plan.told.conflicts = merged.conflicts;
     plan.landing = Some(landing);
     Ok(plan)
