@@ -30,6 +30,8 @@ fn main() {
         for number in 0..files {
             host.write(&name(number), text(number, 0));
         }
+        // A repack in the background would count, and change what is copied.
+        host.git(&["config", "gc.auto", "0"]);
         host.commit("first");
         host.prepare();
         println!("{files} files; {}", host.git(&["version"]));
