@@ -1,4 +1,4 @@
-# demo, test, property, lint, bench, test-vm VM=<ssh alias>, install and uninstall (PREFIX, DESTDIR).
+# demo, test, property, kill, lint, bench, test-vm VM=<ssh alias>, install and uninstall (PREFIX, DESTDIR).
 
 PREFIX = /usr/local
 DESTDIR =
@@ -16,7 +16,7 @@ PLACES = \
 	$(SHARE)/zsh/site-functions/_git-banger \
 	$(SHARE)/fish/vendor_conf.d/git-banger.fish
 
-.PHONY: all demo test property lint bench test-vm install uninstall $(RELEASE)
+.PHONY: all demo test property kill lint bench test-vm install uninstall $(RELEASE)
 
 all: $(RELEASE)
 
@@ -36,13 +36,17 @@ test:
 property:
 	GIT_BANGER_TEST_SEQUENCES=300 GIT_BANGER_TEST_SHRINK=100 $(CARGO) test --locked --test it -- property --nocapture
 
+# Minutes: a large landing is killed at each system call that changes a file; and how much memory one takes.
+kill:
+	$(CARGO) test --locked --test it -- --ignored --nocapture swap:: cost::
+
 lint:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	shellcheck $(SHELL_SCRIPTS)
 
 bench:
-	$(CARGO) bench --locked --bench export
+	$(CARGO) bench --locked --bench export --bench landing
 
 # Any VM that ssh reaches (with SSH_CONFIG=FILE, if it is named in another file) and that has git.
 test-vm: $(BINARY)

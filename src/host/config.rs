@@ -43,6 +43,23 @@ pub(super) fn matching(repo: &Repo, pattern: &str) -> Result<Vec<(String, Option
     Ok(list.split_terminator('\0').map(pair).collect())
 }
 
+/// Returns what git's configuration says of how files stand in a work tree, as [`matching`].
+///
+/// # Errors
+/// When the configuration cannot be read.
+pub(super) fn core(repo: &Repo) -> Result<&[(String, Option<String>)]> {
+    if let Some(core) = repo.core.get() {
+        return Ok(core);
+    }
+    let read = matching(repo, "^core\\.(filemode|symlinks|autocrlf|eol|attributesfile|sparsecheckout)$")?;
+    Ok(repo.core.get_or_init(|| read))
+}
+
+/// Tells whether a value of git's configuration means no.
+pub(super) fn is_no(value: Option<&str>) -> bool {
+    matches!(value, Some("false" | "no" | "off" | "0" | ""))
+}
+
 /// Sets a key in the repository of `dir`, or of the current folder; `global` for the user's own configuration.
 ///
 /// # Errors

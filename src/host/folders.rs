@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 use std::fs::File;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
@@ -230,6 +230,19 @@ impl Folders {
         Ok(File::from(rustix::fs::openat(folder, name, flags, Mode::empty())?))
     }
 
+    /// Returns the id that git gives to the bytes of a file, as a blob that is not converted.
+    ///
+    /// # Errors
+    /// As [`Folders::read`], and where the file becomes shorter or longer meanwhile.
+    pub fn blob_id(&self, path: &[u8], object_format: &str) -> io::Result<String> {
+        let file = self.read(path)?;
+        let size = file.metadata()?.len();
+        match object_format {
+            "sha1" => blob_id::<sha1::Sha1>(file, size),
+            _ => blob_id::<sha2::Sha256>(file, size),
+        }
+    }
+
     /// Returns where a symlink leads.
     ///
     /// # Errors
@@ -330,8 +343,30 @@ impl Folders {
     }
 }
 
+fn blob_id<D: sha1::Digest>(file: File, size: u64) -> io::Result<String> {
+    let mut digest = D::new();
+    digest.update(format!("blob {size}\0"));
+    let mut file = file.take(size + 1);
+    let (mut buffer, mut read) = (vec![0; 64 << 10], 0);
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => {
+                digest.update(&buffer[..count]);
+                read += count as u64;
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    if read != size {
+        return Err(io::Error::other("it was written meanwhile"));
+    }
+    Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
 /// Tells whether an error says that nothing is there.
-fn is_absence(error: &io::Error) -> bool {
+pub fn is_absence(error: &io::Error) -> bool {
     let code = error.raw_os_error().map(Errno::from_raw_os_error);
     matches!(code, Some(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NAMETOOLONG))
 }

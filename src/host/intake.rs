@@ -457,16 +457,23 @@ fn connected(vm: &str, repo: &Repo, scratch: &Scratch, claim: &Claim, sent: &Sen
     if odd.is_empty() {
         return Ok(());
     }
-    // Most are what was at the paths that changed; only the rest is worth a walk of all that was given.
-    for commit in given {
-        let raw =
-            ["diff-tree", "-r", "-t", "--raw", "--no-renames", "--no-abbrev", commit.as_str(), claim.commit.as_str()];
-        if let Ok(raw) = scratch.git().call(raw).stdout() {
-            for id in String::from_utf8_lossy(&raw).lines().filter_map(|line| line.split(' ').nth(2)) {
-                if let Ok(oid) = id.parse() {
-                    odd.remove(&oid);
-                }
+    // Most are what was at the paths that changed, or the roots of what was given: only the rest is worth a walk of all that
+    // was given.
+    if !given.is_empty() {
+        let raw = ["diff-tree", "--stdin", "-m", "-r", "-t", "--raw", "--no-renames", "--no-abbrev", "--no-commit-id"];
+        let input: String = given.iter().map(|commit| format!("{} {commit}\n", claim.commit)).collect();
+        let known = scratch.git().call(raw).input(input).stdout()?;
+        for id in String::from_utf8_lossy(&known).lines().filter_map(|line| line.split(' ').nth(2)) {
+            if let Ok(oid) = id.parse() {
+                odd.remove(&oid);
             }
+        }
+    }
+    if !odd.is_empty() && !given.is_empty() {
+        let roots = ["rev-list", "--no-walk=unsorted", "--no-commit-header", "--format=%H%n%T"];
+        let roots = scratch.git().call(roots).args(given.iter().map(Oid::as_str)).stdout()?;
+        for id in String::from_utf8_lossy(&roots).lines() {
+            odd.remove(&id.parse()?);
         }
     }
     if !odd.is_empty() && !given.is_empty() {

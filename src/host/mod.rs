@@ -49,6 +49,8 @@ pub struct Repo {
     /// Where in the work tree the user stands; empty at its top, else with a slash at the end.
     prefix: Vec<u8>,
     vcs: Box<dyn WorkingCopy>,
+    /// What of git's own configuration says how files stand in the work tree; it is read once.
+    core: std::sync::OnceLock<Vec<(String, Option<String>)>>,
 }
 
 /// How the names of temporary files begin.
@@ -115,6 +117,7 @@ impl Repo {
             top,
             prefix,
             vcs: Box::new(Worktree { index: as_path(index) }),
+            core: std::sync::OnceLock::new(),
         })
     }
 

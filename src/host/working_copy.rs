@@ -40,9 +40,6 @@ pub trait WorkingCopy: Debug + Send + Sync {
     /// Looks at what stands where changes would land, and at nothing else.
     fn look(&self, repo: &Repo, scratch: &Scratch, asked: &Asked<'_>) -> Result<Ours>;
 
-    /// Returns the commit whose attributes hold; `None` where none do.
-    fn attributes_commit(&self, repo: &Repo) -> Result<Option<Oid>>;
-
     /// Returns the attributes of these paths that hold for a merge: path, name, value.
     fn attributes(
         &self,

@@ -12,6 +12,7 @@ mod boundaries;
 mod bytes;
 mod completions;
 mod conflicts;
+mod cost;
 mod diff;
 mod export;
 mod failures;
@@ -42,5 +43,6 @@ mod settings;
 mod ssh;
 
 mod support;
+mod swap;
 mod undo;
 mod vm;

@@ -52,18 +52,23 @@ impl Desk {
         Desk { git: self.git.with_content(), folder: self.folder.clone() }
     }
 
-    /// Has the attributes of a commit hold for these paths; tells whether it has any. Reading a file git takes them from
+    /// Has the attributes of HEAD's commit hold for these paths; tells whether it has any. Reading a file git takes them from
     /// the folder, and writing one from the index: both get them.
     ///
     /// # Errors
     /// When git fails.
-    pub fn obey(&self, commit: &Oid, paths: &[&[u8]]) -> Result<bool> {
+    pub fn obey(&self, paths: &[&[u8]]) -> Result<bool> {
         let mut files = BTreeSet::from([ATTRIBUTES.to_vec()]);
         for path in paths {
             files.extend(folders(path).map(|folder| [folder, b"/", ATTRIBUTES].concat()));
         }
         let files: Vec<&[u8]> = files.iter().map(Vec::as_slice).collect();
-        let found = entries::of_tree(&self.git, commit.as_str(), &files)?;
+        let found = match entries::of_tree(&self.git, "HEAD", &files) {
+            Ok(found) => found,
+            // Before the first commit there is none.
+            Err(_) if self.git.maybe_oid(["rev-parse", "-q", "--verify", "HEAD^{commit}"])?.is_none() => Entries::new(),
+            Err(error) => return Err(error),
+        };
         if found.is_empty() {
             return Ok(false);
         }
@@ -353,11 +358,11 @@ pub struct Indexed {
 /// # Errors
 /// When the configuration cannot be read.
 pub fn may_convert(repo: &Repo) -> Result<bool> {
-    let settings = config::matching(repo, "^core\\.(autocrlf|eol|attributesfile)$")?;
-    let counts = |(key, value): &(String, Option<String>)| {
-        key != "core.autocrlf" || !matches!(value.as_deref(), Some("false" | "no" | "off" | "0"))
+    let counts = |(key, value): &(String, Option<String>)| match key.as_str() {
+        "core.autocrlf" => !config::is_no(value.as_deref()),
+        key => matches!(key, "core.eol" | "core.attributesfile"),
     };
-    if settings.iter().any(counts) {
+    if config::core(repo)?.iter().any(counts) {
         return Ok(true);
     }
     // Where git looks for the attributes of all repositories: gitattributes(5).

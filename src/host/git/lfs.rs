@@ -42,9 +42,7 @@ pub fn pointers(repo: &Repo, scratch: &Scratch, changes: &[Change], snapshot: &S
     }
     let names: Vec<&[u8]> = changes.iter().map(|change| change.path.as_slice()).collect();
     let desk = Desk::new(&scratch.lend(&repo.git), &scratch.path("lfs"))?;
-    if let Some(head) = repo.vcs.attributes_commit(repo)? {
-        desk.obey(&head, &names)?;
-    }
+    desk.obey(&names)?;
     let files = changes.iter().map(|change| (change.path.clone(), change.new.clone())).collect();
     let pointers = among(&desk, &files)?;
     let (store, folders) = (store(repo)?, Folders::open(repo.top()?)?);

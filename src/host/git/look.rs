@@ -8,7 +8,7 @@ use super::filters::{ATTRIBUTES, Desk, Indexed, indexed, raw_ids};
 use super::lfs;
 use crate::error::{Context, Error, Result};
 use crate::host::entries::{self, Entries, Entry, GITLINK, PLAIN, PROGRAM, SYMLINK, folders, from_nul};
-use crate::host::folders::{Folders, Identity, owned, split};
+use crate::host::folders::{Folders, Identity, is_absence, owned, split};
 use crate::host::landing::look::{Asked, Form, Here, LineEnds, Ours, Record};
 use crate::host::landing::{Obstacle, Why};
 use crate::host::scratch::Scratch;
@@ -49,12 +49,13 @@ struct Settings {
 impl Settings {
     fn read(repo: &Repo) -> Result<Settings> {
         let mut settings = Settings { no_modes: false, no_symlinks: false, converts: false };
-        for (key, value) in config::matching(repo, "^core\\.(filemode|symlinks|autocrlf)$")? {
-            let no = matches!(value.as_deref(), Some("false" | "no" | "off" | "0" | ""));
+        for (key, value) in config::core(repo)? {
+            let no = config::is_no(value.as_deref());
             match key.as_str() {
                 "core.filemode" => settings.no_modes = no,
                 "core.symlinks" => settings.no_symlinks = no,
-                _ => settings.converts = !no,
+                "core.autocrlf" => settings.converts = !no,
+                _ => {}
             }
         }
         Ok(settings)
@@ -197,7 +198,9 @@ impl Looker<'_> {
 
     /// Tells of each file what of git's it stands for; `folder` is for those that are converted.
     fn tell(&self, mut items: Vec<Item<'_>>, folder: &str, ours: &mut Ours) -> Result<()> {
-        self.read(&mut items)?;
+        let changed = self.read(&mut items)?;
+        items.retain(|item| !changed.contains(item.path));
+        ours.obstacles.extend(changed.iter().map(|path| Obstacle::new(path, Why::ChangedMeanwhile)));
         let mut odd = Vec::new();
         for item in items {
             let read = item.raw.as_ref();
@@ -239,13 +242,12 @@ impl Looker<'_> {
         }
     }
 
-    /// Reads the files whose bytes are not known yet.
-    fn read(&self, items: &mut [Item<'_>]) -> Result<()> {
+    /// Reads the files whose bytes are not known yet; returns those that are no files any more. git is not asked: it would
+    /// go where a symlink leads that somebody puts in a folder's place.
+    fn read<'i>(&self, items: &mut [Item<'i>]) -> Result<HashSet<&'i [u8]>> {
         let is_known = |item: &Item<'_>| item.record.is_some_and(|record| record.is(&item.stood));
         let mut items: Vec<&mut Item<'_>> = items.iter_mut().filter(|item| !is_known(item)).collect();
-        let files: Vec<&[u8]> = items.iter().filter(|item| item.stood.is_file()).map(|item| item.path).collect();
-        let top = self.repo.top()?;
-        let mut ids = raw_ids(&self.git, top, &files, false)?.into_iter();
+        let mut changed = HashSet::new();
         let links = self.scratch.path("links");
         let context = |path: &[u8]| format!("cannot read {}", crate::text::path(path));
         let mut names = Vec::new();
@@ -260,18 +262,24 @@ impl Looker<'_> {
         let names: Vec<&[u8]> = names.iter().map(Vec::as_slice).collect();
         let mut link_ids = raw_ids(&self.git, &links, &names, true)?.into_iter();
         for item in &mut items {
-            item.raw = if item.stood.is_file() { ids.next() } else { link_ids.next() };
+            if !item.stood.is_file() {
+                item.raw = link_ids.next();
+                continue;
+            }
+            match self.folders.blob_id(item.path, &self.repo.object_format) {
+                Ok(id) => item.raw = Some(id.parse()?),
+                Err(error) if is_absence(&error) => drop(changed.insert(item.path)),
+                Err(error) => return Err(error).context(|| context(item.path)),
+            }
         }
-        Ok(())
+        Ok(changed)
     }
 
     /// Tells of files whose bytes are not what git has: they were edited, or are converted.
     fn tell_odd(&self, odd: Vec<Item<'_>>, folder: &str, ours: &mut Ours) -> Result<()> {
         let desk = Desk::new(&self.git, &self.scratch.path(folder))?;
         let paths: Vec<&[u8]> = odd.iter().map(|item| item.path).collect();
-        if let Some(head) = &self.asked.attributes {
-            desk.obey(head, &paths)?;
-        }
+        desk.obey(&paths)?;
         let converted = desk.converted(&paths)?;
         let is_converted =
             |item: &Item<'_>| item.stood.is_file() && (self.settings.converts || converted.contains(item.path));
@@ -297,7 +305,11 @@ impl Looker<'_> {
     /// Tells of files that nothing converts: they are what they are.
     fn tell_plain(&self, plain: Vec<Item<'_>>, ours: &mut Ours) -> Result<()> {
         let paths: Vec<&[u8]> = plain.iter().filter(|item| item.stood.is_file()).map(|item| item.path).collect();
-        let mut ids = raw_ids(&self.git, self.repo.top()?, &paths, true)?.into_iter();
+        let copies = self.scratch.path("plain");
+        for path in &paths {
+            self.copy(path, &copies)?;
+        }
+        let mut ids = raw_ids(&self.git, &copies, &paths, true)?.into_iter();
         for item in &plain {
             let kept = if item.stood.is_file() { ids.next() } else { item.raw.clone() };
             let Some(blob) = kept else { continue };
@@ -427,7 +439,11 @@ impl Looker<'_> {
     /// come.
     fn tell_raw(&self, desk: &Desk, items: &[Item<'_>], ours: &mut Ours) -> Result<()> {
         let paths: Vec<&[u8]> = items.iter().map(|item| item.path).collect();
-        let ids = raw_ids(&self.git, self.repo.top()?, &paths, true)?;
+        let copies = self.scratch.path("bytes");
+        for path in &paths {
+            self.copy(path, &copies)?;
+        }
+        let ids = raw_ids(&self.git, &copies, &paths, true)?;
         let side = |entry: fn(&Item<'_>) -> Option<Entry>, name| {
             let files = items.iter().filter_map(|item| Some((item.path.to_vec(), entry(item)?))).collect();
             self.written(desk, &files, name, true)
@@ -564,7 +580,7 @@ impl Looker<'_> {
     fn were_here<'c>(&self, changes: Vec<&'c Change>, tracked: &BTreeMap<Vec<u8>, Indexed>) -> Result<Vec<&'c Change>> {
         let paths: Vec<&[u8]> = changes.iter().map(|change| change.path.as_slice()).collect();
         let mut known = (self.asked.known)(&paths)?;
-        if let Some(head) = &self.asked.attributes {
+        if let Some(head) = self.git.maybe_oid(["rev-parse", "-q", "--verify", "HEAD^{commit}"])? {
             known.extend(entries::of_tree(&self.git, head.as_str(), &paths)?.into_keys());
         }
         let was_here = |change: &&Change| tracked.contains_key(&change.path) || known.contains(&change.path);

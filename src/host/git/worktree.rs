@@ -15,7 +15,7 @@ use crate::host::landing::{Obstacle, Why};
 use crate::host::scratch::Scratch;
 use crate::host::working_copy::{Files, WorkingCopy};
 use crate::host::{Head, Repo, config, on_disk};
-use crate::snapshot::{Change, Oid, Snapshot};
+use crate::snapshot::{Change, Snapshot};
 
 /// A git work tree, or a repository without one.
 #[derive(Debug)]
@@ -96,10 +96,6 @@ impl WorkingCopy for Worktree {
         look::look(repo, &self.index, scratch, asked)
     }
 
-    fn attributes_commit(&self, repo: &Repo) -> Result<Option<Oid>> {
-        repo.git.maybe_oid(["rev-parse", "-q", "--verify", "HEAD^{commit}"])
-    }
-
     fn attributes(
         &self,
         repo: &Repo,
@@ -141,10 +137,7 @@ impl WorkingCopy for Worktree {
 
     fn desk(&self, repo: &Repo, scratch: &Scratch, folder: &Path, paths: &[&[u8]]) -> Result<(Desk, bool)> {
         let desk = Desk::new(&scratch.lend(&repo.git), folder)?;
-        let has_attributes = match self.attributes_commit(repo)? {
-            Some(head) => desk.obey(&head, paths)?,
-            None => false,
-        };
+        let has_attributes = desk.obey(paths)?;
         Ok((desk, has_attributes || filters::may_convert(repo)?))
     }
 
@@ -213,8 +206,8 @@ impl Entries {
 ///
 /// git itself decides: the paths are checked out, empty, into a directory that goes.
 fn outside_sparse(repo: &Repo, new: &[&[u8]]) -> Result<Vec<Vec<u8>>> {
-    let sparse = repo.git.call(["config", "--type=bool", "--get", "core.sparseCheckout"]).stdout().unwrap_or_default();
-    if new.is_empty() || !sparse.starts_with(b"true") {
+    let sparse = config::core(repo)?.iter().rfind(|(key, _)| key == "core.sparsecheckout");
+    if new.is_empty() || sparse.is_none_or(|(_, value)| config::is_no(value.as_deref())) {
         return Ok(Vec::new());
     }
     let folder = repo.temporary_folder()?;

@@ -55,6 +55,7 @@ impl Checkout {
             top,
             prefix,
             vcs: Box::new(Checkout { jj, name: OnceLock::new() }),
+            core: OnceLock::new(),
         })
     }
 }
@@ -132,10 +133,6 @@ impl WorkingCopy for Checkout {
     }
 
     /// jj heeds no `.gitattributes`.
-    fn attributes_commit(&self, _repo: &Repo) -> Result<Option<Oid>> {
-        Ok(None)
-    }
-
     fn attributes(
         &self,
         _repo: &Repo,

@@ -84,7 +84,6 @@ impl Again {
                 common: &ledger.agreed,
                 written: &ledger.written,
                 known: &known,
-                attributes: repo.vcs.attributes_commit(repo)?,
                 why: "before a pull",
             },
         )?;

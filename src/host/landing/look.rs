@@ -18,8 +18,6 @@ pub struct Asked<'a> {
     pub written: &'a BTreeMap<Vec<u8>, Record>,
     /// Tells which paths are in the agreed tree: what the host does not track there is a file of both sides.
     pub known: &'a Known<'a>,
-    /// The commit whose attributes hold; none in jj.
-    pub attributes: Option<Oid>,
     /// What is said of it in the log of the user's own tool.
     pub why: &'a str,
 }

@@ -301,7 +301,6 @@ impl<'a> Plan<'a> {
             common: work.common,
             written: work.written,
             known: work.known,
-            attributes: repo.vcs.attributes_commit(repo)?,
             why: &format!("before {}", self.why),
         };
         let mut ours = repo.vcs.look(repo, &self.scratch, &asked)?;
@@ -401,7 +400,12 @@ impl<'a> Plan<'a> {
             true => Oid::empty_tree(self.repo.object_format()).to_string(),
             false => format!("{landing}:{name}"),
         });
-        self.told.shown = self.scratch.git().diff_trees(&self.sides)?;
+        let any = |status| self.changes.iter().any(|change| change.status == status);
+        self.told.shown = match any('A') && any('D') {
+            true => self.scratch.git().diff_trees(&self.sides)?,
+            // Nothing can be renamed.
+            false => self.changes.clone(),
+        };
         self.landing = Some(landing);
         Ok(())
     }

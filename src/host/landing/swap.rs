@@ -296,7 +296,14 @@ impl<'a> Swap<'a> {
         let step = &self.steps[number];
         let place = &self.staged.places[step.place];
         let context = || format!("cannot replace {}", text::path(&step.path));
-        self.top.rename(&step.path, &place.folders, &old_name(number)).context(context)?;
+        let moved = self.top.rename(&step.path, &place.folders, &old_name(number));
+        if moved
+            .as_ref()
+            .is_err_and(|error| matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory))
+        {
+            return Err(Failure::Changed(vec![Obstacle::new(&step.path, Why::ChangedMeanwhile)]));
+        }
+        moved.context(context)?;
         let found = place.folders.look(&old_name(number)).context(context)?;
         if found != step.old.as_ref().and_then(|old| old.stood) {
             return Err(Failure::Changed(vec![Obstacle::new(&step.path, Why::ChangedMeanwhile)]));
@@ -468,6 +475,10 @@ impl Journal {
             None => Ok(None),
         };
         let kept = there(&old_name(number))?;
+        // It was never moved aside, or is back already: what stands there is no work of ours.
+        if step.old.is_some() && kept.is_none() {
+            return Ok(());
+        }
         let found = top.look(&step.path)?;
         // It was moved here once it is no more where it was staged.
         let has_come = match (step.new, step.from) {
@@ -480,8 +491,8 @@ impl Journal {
             match found {
                 Some(found) if has_come && step.new.is_some_and(|new| found.is_like(&new)) => top.remove(&step.path)?,
                 // Where a file was there may be a folder, empty by now unless somebody wrote into it.
-                Some(found) if found.is_folder() && top.remove_folder(&step.path).is_ok() => {}
-                Some(found) if Some(found) != step.old || kept.is_some() => {
+                Some(found) if found.is_folder() && (top.remove_folder(&step.path).is_ok() || kept.is_none()) => {}
+                Some(_) => {
                     let place = repo.own_folder().and_then(|own| {
                         tempfile::Builder::new()
                             .prefix("set-aside-")
@@ -501,7 +512,7 @@ impl Journal {
                     }
                     aside.push(SetAside { path: step.path.clone(), kept });
                 }
-                _ => {}
+                None => {}
             }
         }
         if let (Some(_), Some(place)) = (kept, &places[step.place]) {
