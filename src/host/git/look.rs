@@ -312,8 +312,8 @@ impl Looker<'_> {
 
     /// Tells of files that are what a checkout would write; returns the others.
     fn tell_untouched<'i>(&self, desk: &Desk, odd: Vec<Item<'i>>, ours: &mut Ours) -> Result<Vec<Item<'i>>> {
-        // What both sides agree on goes first: a filter may make another content of the same bytes each time, so that the
-        // index has one and the guest was given another.
+        // What both sides agree on goes first: a filter may make another content of the same bytes each time, so that
+        // the index has one and the guest was given another.
         let agreed = |item: &Item<'_>| if item.own { item.base.clone() } else { item.theirs.clone() };
         let indexed = |item: &Item<'_>| match agreed(item) {
             Some(agreed) => item.indexed.clone().filter(|entry| item.own && entry.blob != agreed.blob),
@@ -347,8 +347,8 @@ impl Looker<'_> {
         Ok(rest)
     }
 
-    /// Writes files as a checkout would; returns their bytes, as blobs. A path whose filter fails is not among them. The name
-    /// is one that no file of a repository has: copies of the host's are beside it.
+    /// Writes files as a checkout would; returns their bytes, as blobs. A path whose filter fails is not among them. The
+    /// name is one that no file of a repository has: copies of the host's are beside it.
     fn written(&self, desk: &Desk, files: &Entries, name: &str, keep: bool) -> Result<BTreeMap<Vec<u8>, Oid>> {
         let files: Entries = files
             .iter()
@@ -521,8 +521,8 @@ impl Looker<'_> {
         Ok(())
     }
 
-    /// Returns those of these changes whose files have been here: what was not cannot have been renamed here. A guest has a
-    /// file of any name and look in commits of its own.
+    /// Returns those of these changes whose files have been here: what was not cannot have been renamed here. A guest has
+    /// a file of any name and look in commits of its own.
     fn were_here<'c>(&self, changes: Vec<&'c Change>, tracked: &BTreeMap<Vec<u8>, Indexed>) -> Result<Vec<&'c Change>> {
         let paths: Vec<&[u8]> = changes.iter().map(|change| change.path.as_slice()).collect();
         let mut known = (self.asked.known)(&paths)?;
