@@ -77,8 +77,8 @@ pub fn lines(bytes: &[u8]) -> impl Iterator<Item = String> {
     bytes.trim_ascii().split(|&byte| byte == b'\n').map(|line| sanitise(line.trim_ascii_end(), Keep::Nothing))
 }
 
-/// Returns a name for a command that is proposed; `None` where it cannot be shown as it is, so that the command would name
-/// another.
+/// Returns a name for a command that is proposed; `None` where it cannot be shown as it is, so that the command would
+/// name another.
 pub fn harmless(bytes: &[u8]) -> Option<&str> {
     std::str::from_utf8(bytes).ok().filter(|name| sanitise(bytes, Keep::Nothing) == *name)
 }

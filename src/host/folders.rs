@@ -23,8 +23,8 @@ pub struct Folders {
     way: RefCell<Vec<(Vec<u8>, Rc<OwnedFd>)>>,
 }
 
-/// So many handles are kept at most: a path may lead through two thousand folders, and a process has 256 files open at most
-/// on some systems.
+/// So many handles are kept at most: a path may lead through two thousand folders, and on some systems a process has no
+/// more than 256 open files.
 const KEPT: usize = 32;
 
 /// Removes a folder of ours with all that is in it.

@@ -762,7 +762,7 @@ impl Hostile {
         ran
     }
 
-    /// Fails unless the host's secret is where it was, and nowhere else: not in its objects, nor in what a prepare ships.
+    /// Fails unless the host's secret is where it was, and nowhere else: not in its objects, nor in what is shipped.
     fn keeps_secret(&self, place: &str, text: &str) {
         let meta = fs::symlink_metadata(self.host.file(place)).unwrap();
         assert!(meta.is_file() && meta.permissions().mode() & 0o777 == 0o640, "{meta:?}");
@@ -840,15 +840,13 @@ fn what_the_host_alone_has_at_a_path_is_neither_moved_nor_stored_nor_shipped() {
 
 #[test]
 fn what_was_never_here_was_not_renamed_here_to_what_the_host_alone_has() {
-    // The template of the secret is known to all, so that a guest can make up a file of its own that looks like it; or that
-    // has its name or its size at least.
+    // The template of the secret is known to all, so that a guest can make up a file of its own that looks like it; or
+    // that has its name or its size at least.
     let template: String = (1..=20).map(|number| format!("SETTING_{number}=\n")).collect();
     let secret = format!("{template}{ENV}");
     let works = [
         // As the worker's own commit has it, which is not here.
-        format!(
-            "mkdir x; cp b x/.env; printf '{template}' >x/.env; git add -f x; git commit -qm planted; echo more >>x/.env"
-        ),
+        format!("mkdir x; printf '{template}' >x/.env; git add -f x; git commit -qm planted; echo more >>x/.env"),
         format!("printf '{}' >x; git add -f x; git commit -qm planted; echo evil >x", "y".repeat(secret.len())),
         "mkdir x; cp b x/.env; git add -f x; git commit -qm planted; git rm -qf x/.env; echo y >y".to_owned(),
     ];
@@ -899,7 +897,8 @@ fn landed_files_that_look_like_a_repository_are_none() {
     fs::write(&evil, format!("Match exec \"{touch}\"\nHost *\n\tProxyCommand {touch}; false\n")).unwrap();
     let config = format!(
         "[core]\n\trepositoryFormatVersion = 0\n\tbare = true\n\tfsmonitor = {touch}\n\tsshCommand = {touch}; false\n\
-         \tpager = {touch}\n\thooksPath = hooks\n[alias]\n\tbanger = !{touch}\n\tconfig = !{touch}\n[diff]\n\texternal = {touch}\n\
+         \tpager = {touch}\n\thooksPath = hooks\n[alias]\n\tbanger = !{touch}\n\tconfig = !{touch}\n\
+         [diff]\n\texternal = {touch}\n\
          [banger]\n\tsshConfig = {}\n[banger \"evil\"]\n\turl = ssh://evil\n",
         evil.display()
     );
@@ -1133,7 +1132,7 @@ fn links_lead_no_landing_out_of_the_work_tree_nor_into_git() {
 
 #[test]
 fn names_that_some_system_takes_for_another_are_refused_or_are_just_names() {
-    // Those that a disk may take for '.git', or that leave the tree; then some that are names as any other on this system.
+    // Those that a disk may take for '.git', or that leave the tree; then some that are names as any other here.
     let refused = [
         "..",
         ".",
@@ -1294,7 +1293,8 @@ for level in range({levels}):
     packed.append(entry(2, tree))
     tree = b"40000 {name}\0" + made(b"tree", tree)
 old = git("ls-tree", "HEAD").decode().splitlines()
-files = [(line.split()[0].lstrip("0").encode(), bytes.fromhex(line.split()[2]), line.split("\t")[1].encode()) for line in old]
+files = [(line.split()[0], bytes.fromhex(line.split()[2]), line.split("\t")[1].encode()) for line in old]
+files = [(mode.lstrip("0").encode(), oid, path) for mode, oid, path in files]
 files.append((b"40000", tree[-20:], b"{name}"))
 files.sort(key=lambda file: file[2] + (b"/" if file[0] == b"40000" else b""))
 tree = b"".join(mode + b" " + path + b"\0" + oid for mode, oid, path in files)

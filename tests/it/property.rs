@@ -52,9 +52,8 @@ const NAMES: [&[u8]; 24] = [
 
 #[test]
 fn a_pull_brings_exactly_the_guests_work_between_the_hosts_own() {
-    let only = std::env::var("GIT_BANGER_TEST_SEED").ok().map(|seed| seed.parse().expect("a seed is a number"));
-    let next = AtomicU64::new(only.unwrap_or(0));
-    let end = only.map_or(sequences(REPOSITORIES), |seed| seed + 1);
+    let (first, end) = seeds(REPOSITORIES);
+    let next = AtomicU64::new(first);
     std::thread::scope(|scope| {
         for _ in 0..threads() {
             scope.spawn(|| {
@@ -66,9 +65,12 @@ fn a_pull_brings_exactly_the_guests_work_between_the_hosts_own() {
     });
 }
 
-/// Returns how many sequences of random work are to be tried.
-fn sequences(usual: u64) -> u64 {
-    std::env::var("GIT_BANGER_TEST_SEQUENCES").map_or(usual, |count| count.parse().expect("a count is a number"))
+/// Returns the first seed of random work that is to be tried, and the one after the last.
+fn seeds(usual: u64) -> (u64, u64) {
+    let number = |name| std::env::var(name).ok().map(|number: String| number.parse::<u64>().expect("it is a number"));
+    let first = number("GIT_BANGER_TEST_SEED");
+    let count = number("GIT_BANGER_TEST_SEQUENCES").unwrap_or(if first.is_some() { 1 } else { usual });
+    (first.unwrap_or(0), first.unwrap_or(0) + count)
 }
 
 fn threads() -> usize {

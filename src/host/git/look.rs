@@ -354,8 +354,8 @@ impl Looker<'_> {
         Ok(rest)
     }
 
-    /// Writes files as a checkout would; returns their bytes, as blobs. A path whose filter fails is not among them. The name
-    /// is one that no file of a repository has: copies of the host's are beside it.
+    /// Writes files as a checkout would; returns their bytes, as blobs. A path whose filter fails is not among them. The
+    /// name is one that no file of a repository has: copies of the host's are beside it.
     fn written(&self, desk: &Desk, files: &Entries, name: &str, keep: bool) -> Result<BTreeMap<Vec<u8>, Oid>> {
         let files: Entries = files
             .iter()
@@ -575,9 +575,12 @@ impl Looker<'_> {
         Ok(())
     }
 
-    /// Returns those of these changes whose files have been here: what was not cannot have been renamed here. A guest has a
-    /// file of any name and look in commits of its own.
+    /// Returns those of these changes whose files have been here: what was not cannot have been renamed here. A guest has
+    /// a file of any name and look in commits of its own.
     fn were_here<'c>(&self, changes: Vec<&'c Change>, tracked: &BTreeMap<Vec<u8>, Indexed>) -> Result<Vec<&'c Change>> {
+        if changes.is_empty() {
+            return Ok(changes);
+        }
         let paths: Vec<&[u8]> = changes.iter().map(|change| change.path.as_slice()).collect();
         let mut known = (self.asked.known)(&paths)?;
         if let Some(head) = self.git.maybe_oid(["rev-parse", "-q", "--verify", "HEAD^{commit}"])? {

@@ -1,23 +1,24 @@
-//! Pulls with any base and of any part, in between whatever both sides do and undo: files are made of blocks that no edit
-//! of another block conflicts with, and what the host must hold is worked out block by block.
+//! Pulls with any base and of any part, between whatever both sides do and undo: files are made of blocks that no edit of
+//! another block conflicts with, and what the host must hold is worked out block by block.
 //!
 //! An *atom* is the text of one block, or the path of one file. For each the oracle knows
 //!   l   its state in the guest that the host took last: what was shipped, then what landed
 //!   sh  what was shipped
-//!   x   its state in the base that was asked for. What the host shipped is not the worker's work: the prepared head, and
-//!       any older commit of the guest's history, is read as what was shipped; a later one as that commit with the edits
-//!       that were shipped uncommitted, where it has not touched them
+//!   x   its state in the base that was asked for. What the host shipped is not the worker's work: the prepared head,
+//!       and any older commit of the guest's history, is read as what was shipped; a later one as that commit with the
+//!       edits that were shipped uncommitted, where it has not touched them
 //!   s   its state in the guest now, and h on the host now.
-//! An atom is asked for when the pathspecs choose its file, s is not l, and either s is not x (changed since the base) or s
-//! is sh (what landed is taken back). Then h becomes s when h is l, s or x; else the pull is refused, and nothing changes.
-//! Where it is not asked for nothing changes. A file is deleted where all of it is l or x; an edit of one that was deleted
-//! is refused. *Soft*: the change rests on commits that are not here; to land and to refuse are both right.
+//!
+//! An atom is asked for when the pathspecs choose its file, s is not l, and either s is not x (changed since the base) or
+//! s is sh (what landed is taken back). Then h becomes s when h is l, s or x; else the pull is refused, and nothing
+//! changes. Where it is not asked for nothing changes. A file is deleted where all of it is l or x; an edit of one that
+//! was deleted is refused. *Soft*: the change rests on commits that are not here; to land and to refuse are both right.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Random, sequences, threads};
+use super::{Random, seeds, threads};
 use crate::support::guest::{TestGuest, VM};
 use crate::support::host::Host;
 use crate::support::write_program;
@@ -34,9 +35,8 @@ type State = BTreeMap<String, File>;
 
 #[test]
 fn every_pull_brings_what_its_blocks_say() {
-    let only = std::env::var("GIT_BANGER_TEST_SEED").ok().map(|seed| seed.parse().expect("a seed is a number"));
-    let next = AtomicU64::new(only.unwrap_or(0));
-    let end = only.map_or(sequences(SEQUENCES), |seed: u64| seed + 1);
+    let (first, end) = seeds(SEQUENCES);
+    let next = AtomicU64::new(first);
     let tally = [const { AtomicU64::new(0) }; 4];
     std::thread::scope(|scope| {
         for _ in 0..threads() {
@@ -81,14 +81,13 @@ fn shrunk(seed: u64, mut steps: Vec<Step>, mut wrong: String) -> (Vec<Step>, Str
 
 /// A step: its kind, and the seed of what it does.
 type Step = (usize, u64);
-
-/// What one side does in a step; nothing where it cannot be done now.
-type Deed = fn(&mut World, &mut Random) -> Option<String>;
+/// What a kind of step does; it returns what is to be said of it.
+type Does = fn(&mut World, &mut Random) -> Option<String>;
 
 /// What both sides do; some more often than others.
-const KINDS: [Deed; 56] = {
-    let mut kinds: [Deed; 56] = [World::pull; 56];
-    let rest: [(usize, Deed); 15] = [
+const KINDS: [Does; 56] = {
+    let mut kinds: [Does; 56] = [World::pull; 56];
+    let rest: [(usize, Does); 15] = [
         (10, World::guest_edits),
         (4, World::guest_puts_back),
         (3, World::guest_repeats),
@@ -278,7 +277,8 @@ impl World {
             FILES.into_iter().filter(|(ident, _)| !ident.starts_with('n') && *ident != "f0").map(make).collect();
         world.write_host();
         world.host_commits(&mut Random(0));
-        let attributes = "*.crlf text eol=crlf\n*.auto text=auto\n*.strip filter=strip\nagain* filter=strip\n*.rot filter=rot\n*.salt filter=salt\n";
+        let attributes = "*.crlf text eol=crlf\n*.auto text=auto\n*.strip filter=strip\nagain* filter=strip\n\
+             *.rot filter=rot\n*.salt filter=salt\n";
         world.host.write(".gitattributes", attributes);
         world.host_files.extend([make(FILES[0])]);
         for (ident, _) in FILES.iter().filter(|(_, kind)| !matches!(*kind, "txt" | "auto")) {
