@@ -15,6 +15,11 @@ use crate::text;
 use crate::ui::Color;
 use crate::vm::{Vm, check_name};
 
+/// What is read of git's configuration.
+const KEYS: &str = concat!(
+    r"^(banger\.|color\.ui$|(fetch|receive)\.fsck\.",
+    r"|core\.(filemode|symlinks|autocrlf|eol|attributesfile|sparsecheckout)$)"
+);
 /// What can be set for one guest.
 const OF_ONE: [&str; 4] = ["url", "path", "base", "sshConfig"];
 /// What can be set for all guests.
@@ -68,6 +73,8 @@ pub struct Settings {
     color: Option<Color>,
     /// git's own `fetch.fsck.*` and `receive.fsck.*`: message and severity.
     fsck: Vec<(String, String)>,
+    /// git's own `core.*`, as far as it says how files stand in a work tree.
+    core: Vec<(String, Option<String>)>,
 }
 
 impl Settings {
@@ -80,23 +87,32 @@ impl Settings {
             flags.dir = chosen_workspace();
         }
         let call = config::call(flags.dir.as_deref(), reporter)?;
-        let output = call.args(["--null", "--get-regexp", r"^(banger\.|color\.ui$|(fetch|receive)\.fsck\.)"]).run()?;
+        let output = call.args(["--null", "--get-regexp", KEYS]).run()?;
         // Exit status 1: no such key.
         if !matches!(output.code, Some(0 | 1)) {
             return Err(output.failure("git config"));
         }
         let text = String::from_utf8(output.stdout)
             .map_err(|error| Error::usage("a 'banger' setting in the git configuration is not UTF-8").source(error))?;
-        let (mut config, mut color, mut fsck) = (BTreeMap::new(), None, Vec::new());
+        let (mut config, mut color, mut fsck, mut core) = (BTreeMap::new(), None, Vec::new(), Vec::new());
         for entry in text.split_terminator('\0') {
             let (key, value) = entry.split_once('\n').unwrap_or((entry, "true"));
+            if key.starts_with("core.") {
+                core.push((key.to_owned(), Some(value.to_owned())));
+                continue;
+            }
             match (key.strip_prefix("banger."), key.rsplit_once(".fsck.")) {
                 (Some(key), _) => drop(config.insert(key.to_owned(), value.to_owned())),
                 (None, Some((_, message))) => fsck.push((message.to_owned(), value.to_owned())),
                 (None, None) => color = Some(color_ui(value)),
             }
         }
-        Ok(Settings { flags, config, color, fsck })
+        Ok(Settings { flags, config, color, fsck, core })
+    }
+
+    /// Returns what git's own settings say of how files stand in a work tree: keys and values, the strongest last.
+    pub fn core(&self) -> &[(String, Option<String>)] {
+        &self.core
     }
 
     /// Returns the flags that they were loaded with.

@@ -118,6 +118,8 @@ pub struct Snapshot {
     pub since_prepare: Option<u64>,
     /// The files that differ between the base and the snapshot.
     pub changed: Vec<Change>,
+    /// How many bytes those of them have that are in the snapshot.
+    pub bytes: u64,
     /// What the snapshot holds in another form than the guest's files, or not at all.
     pub notes: Vec<Note>,
 }

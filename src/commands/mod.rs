@@ -103,7 +103,7 @@ impl App {
 
     /// Opens the repository that the command works in.
     fn repo(&self) -> Result<Repo> {
-        Repo::open(self.settings.dir(), &self.reporter())
+        Ok(Repo::open(self.settings.dir(), &self.reporter())?.with_core(self.settings.core()))
     }
 
     /// Connects to a guest.

@@ -2,7 +2,7 @@
 //!
 //! It arrives in a scratch repository, and leaves that only once it is proven.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
@@ -112,7 +112,7 @@ impl Taken {
         scratch: Scratch,
     ) -> Result<Taken> {
         index(vm, &scratch, pack, rules, Links::Leave)?;
-        Taken::proven(vm, asked, claim, scratch)
+        Taken::proven(vm, asked, claim, scratch, None)
     }
 
     /// Proves the whole history that leads to base and snapshot, in a repository that knows nothing else.
@@ -127,7 +127,7 @@ impl Taken {
         if output.code != Some(0) {
             return Err(unverified(vm).caused_by(output.failure("git rev-list")));
         }
-        Taken::proven(vm, asked, claim, scratch)
+        Taken::proven(vm, asked, claim, scratch, None)
     }
 
     /// Proves the history that leads to base and snapshot. Every object that it names was sent, or is one that this guest
@@ -149,12 +149,12 @@ impl Taken {
         let length = pack.metadata().context(|| "cannot read what the guest sent".to_owned())?.size();
         index(vm, &scratch, pack, rules, Links::Follow(repo))?;
         let sent = sent(&scratch, repo, length)?;
-        connected(vm, repo, &scratch, &claim, &sent)?;
-        let taken = Taken::proven(vm, asked, claim, scratch)?;
+        let commits = connected(vm, repo, &scratch, &claim, &sent)?;
+        let taken = Taken::proven(vm, asked, claim, scratch, commits)?;
         Ok(Taken { is_old: sent.objects.is_empty(), ..taken })
     }
 
-    fn proven(vm: &str, asked: &Asked, claim: Claim, scratch: Scratch) -> Result<Taken> {
+    fn proven(vm: &str, asked: &Asked, claim: Claim, scratch: Scratch, commits: Option<Commits>) -> Result<Taken> {
         let git = scratch.git();
         let base = match asked {
             Asked::Head => &claim.head,
@@ -164,15 +164,14 @@ impl Taken {
         if *base != claim.base {
             return Err(unproven(format!("guest '{vm}' answered another base than the one that was asked for")));
         }
-        let commits = [&claim.commit, &claim.base].map(Oid::as_str);
-        let call = git.call(["rev-list", "--no-walk=unsorted", "--no-commit-header", "--format=%T %P"]).args(commits);
-        let lines = call.run()?;
-        let lines = String::from_utf8_lossy(if lines.code == Some(0) { &lines.stdout } else { b"" }).into_owned();
-        // What is no commit is passed over.
-        if lines.lines().count() != if claim.commit == claim.base { 1 } else { 2 } {
+        let commits = match commits {
+            Some(commits) => commits,
+            None => Commits::read(git, [&claim.commit, &claim.base])?,
+        };
+        let (Some((tree, parents)), Some(_)) = (commits.0.get(&claim.commit), commits.0.get(&claim.base)) else {
             return Err(unproven(format!("guest '{vm}' did not send the commits that it announced")));
-        }
-        if lines.lines().next() != Some(&format!("{} {}", claim.tree, claim.head)) {
+        };
+        if *tree != claim.tree || *parents != [claim.head.clone()] {
             return Err(unproven(format!("guest '{vm}' announced another tree or HEAD than those of its snapshot")));
         }
         let changed = list(vm, git, &claim)?;
@@ -180,8 +179,9 @@ impl Taken {
         refuse_reserved(paths.map(Vec::as_slice))?;
         let Claim { base, head, branch, tree, commit, commits, since_prepare, mut notes, .. } = claim;
         note_moved_submodules(&changed, &mut notes);
-        notes.extend(files(&scratch, vm, &changed)?);
-        let snapshot = Snapshot { base, head, branch, tree, commit, commits, since_prepare, changed, notes };
+        let (pointers, bytes) = files(&scratch, vm, &changed)?;
+        notes.extend(pointers);
+        let snapshot = Snapshot { base, head, branch, tree, commit, commits, since_prepare, changed, bytes, notes };
         Ok(Taken { snapshot, scratch, is_old: false })
     }
 
@@ -435,8 +435,30 @@ fn sent(scratch: &Scratch, repo: &Repo, length: u64) -> Result<Sent> {
     Ok(sent)
 }
 
-/// Proves that all that leads to base and snapshot was sent, or is what this guest was given or gave.
-fn connected(vm: &str, repo: &Repo, scratch: &Scratch, claim: &Claim, sent: &Sent) -> Result<()> {
+/// Trees and parents of commits, as git reads them.
+struct Commits(HashMap<Oid, (Oid, Vec<Oid>)>);
+
+impl Commits {
+    /// Reads them; one that is not there, or is no commit, is not among them.
+    fn read<'a>(git: &Git, commits: impl IntoIterator<Item = &'a Oid>) -> Result<Commits> {
+        let ids = commits.into_iter().map(Oid::as_str);
+        let call = git.call(["rev-list", "--no-walk=unsorted", "--no-commit-header", "--format=%H %T %P"]).args(ids);
+        let output = call.run()?;
+        let lines = String::from_utf8_lossy(if output.code == Some(0) { &output.stdout } else { b"" }).into_owned();
+        let mut found = HashMap::new();
+        for line in lines.lines() {
+            let mut ids = line.split_whitespace().map(str::parse::<Oid>);
+            if let (Some(id), Some(tree)) = (ids.next(), ids.next()) {
+                found.insert(id?, (tree?, ids.collect::<Result<_, _>>()?));
+            }
+        }
+        Ok(Commits(found))
+    }
+}
+
+/// Proves that all that leads to base and snapshot was sent, or is what this guest was given or gave. Returns the commits, if
+/// it had to read them.
+fn connected(vm: &str, repo: &Repo, scratch: &Scratch, claim: &Claim, sent: &Sent) -> Result<Option<Commits>> {
     let given = &claim.without;
     let not = given.iter().map(|commit| format!("^{commit}\n"));
     let input: String = [format!("{}\n{}\n", claim.commit, claim.base)].into_iter().chain(not).collect();
@@ -454,8 +476,9 @@ fn connected(vm: &str, repo: &Repo, scratch: &Scratch, claim: &Claim, sent: &Sen
         }
     }
     odd.extend(sent.bases.iter().cloned());
+    let mut commits = None;
     if odd.is_empty() {
-        return Ok(());
+        return Ok(commits);
     }
     // Most are what was at the paths that changed, or the roots of what was given: only the rest is worth a walk of all that
     // was given.
@@ -470,11 +493,12 @@ fn connected(vm: &str, repo: &Repo, scratch: &Scratch, claim: &Claim, sent: &Sen
         }
     }
     if !odd.is_empty() && !given.is_empty() {
-        let roots = ["rev-list", "--no-walk=unsorted", "--no-commit-header", "--format=%H%n%T"];
-        let roots = scratch.git().call(roots).args(given.iter().map(Oid::as_str)).stdout()?;
-        for id in String::from_utf8_lossy(&roots).lines() {
-            odd.remove(&id.parse()?);
+        let read = Commits::read(scratch.git(), given.iter().chain([&claim.commit, &claim.base]))?;
+        for (commit, (tree, _)) in given.iter().filter_map(|commit| Some((commit, read.0.get(commit)?))) {
+            odd.remove(commit);
+            odd.remove(tree);
         }
+        commits = Some(read);
     }
     if !odd.is_empty() && !given.is_empty() {
         let input: String = given.iter().map(|commit| format!("{commit}\n")).collect();
@@ -484,7 +508,7 @@ fn connected(vm: &str, repo: &Repo, scratch: &Scratch, claim: &Claim, sent: &Sen
         }
     }
     match odd.iter().min() {
-        None => Ok(()),
+        None => Ok(commits),
         Some(oid) => {
             let what = format!("guest '{vm}' names object {}, which it neither sent nor was given", oid.short());
             Err(lacking(unproven(what), repo)?)
@@ -508,8 +532,8 @@ fn note_moved_submodules(changed: &[Change], notes: &mut Vec<Note>) {
 }
 
 /// Proves that each changed file is there; returns a note for each that is a Git LFS pointer (git-lfs, docs/spec.md): less
-/// than 1024 bytes, with a fixed first line.
-fn files(scratch: &Scratch, vm: &str, changed: &[Change]) -> Result<Vec<Note>> {
+/// than 1024 bytes, with a fixed first line; and how many bytes there are to write.
+fn files(scratch: &Scratch, vm: &str, changed: &[Change]) -> Result<(Vec<Note>, u64)> {
     const FIRST: &[u8] = b"version https://git-lfs.github.com/spec/v1\n";
     const LARGEST: usize = 1024;
     // Both sides of each file must be there, or no patch can be made of them.
@@ -518,7 +542,7 @@ fn files(scratch: &Scratch, vm: &str, changed: &[Change]) -> Result<Vec<Note>> {
     let after = changed.iter().filter(|change| is_file(change.new_mode));
     let input: String = after.clone().map(|change| &change.new).chain(before).map(|oid| format!("{oid}\n")).collect();
     if input.is_empty() {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), 0));
     }
     let expected = input.lines().count();
     let sizes = scratch.git().call(["cat-file", "--batch-check=%(objecttype) %(objectsize)", "--buffer"]).input(input);
@@ -534,6 +558,7 @@ fn files(scratch: &Scratch, vm: &str, changed: &[Change]) -> Result<Vec<Note>> {
     let is_small = |change: &Change, size: Option<usize>| {
         change.new_mode & 0o170000 == 0o100000 && size.is_some_and(|size| size < LARGEST)
     };
+    let bytes = after.clone().zip(&sizes).filter_map(|(_, size)| size.map(|size| size as u64)).sum();
     let small: Vec<_> = after.zip(sizes).filter(|(change, size)| is_small(change, *size)).collect();
     let mut notes = Vec::new();
     for small in small.chunks(POINTERS_AT_ONCE) {
@@ -550,7 +575,7 @@ fn files(scratch: &Scratch, vm: &str, changed: &[Change]) -> Result<Vec<Note>> {
             rest = rest.get(end + 1..).unwrap_or_default();
         }
     }
-    Ok(notes)
+    Ok((notes, bytes))
 }
 
 fn unverified(vm: &str) -> Error {

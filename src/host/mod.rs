@@ -121,6 +121,12 @@ impl Repo {
         })
     }
 
+    /// Returns the same repository, for which git's `core.*` have been read already.
+    pub fn with_core(self, core: &[(String, Option<String>)]) -> Repo {
+        let _ = self.core.set(core.to_vec());
+        self
+    }
+
     /// Returns the name of the repository's directory, which names the workspace where nothing else does.
     pub fn name(&self) -> String {
         let folder = self.top.as_deref().unwrap_or(&self.git_dir);

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::time::SystemTime;
 
 use super::Repo;
 use super::landing::record::Landing;
@@ -35,6 +36,8 @@ pub struct Records {
     pub highest: u64,
     /// The baseline's tree is not the head's: edits or untracked files were shipped beside it.
     pub shipped_edits: bool,
+    /// When they were read; never, if they were not.
+    pub read: Option<SystemTime>,
 }
 
 /// A ref of ours.
@@ -106,11 +109,12 @@ impl Repo {
     /// When a record is damaged, or git cannot be run.
     pub fn records(&self, vm: &str) -> Result<Records> {
         let own = format!("{}/", encode(vm));
+        let read = Some(SystemTime::now());
         let mut refs = self.own_refs(&[&own, "*/landings/*"])?;
         if !refs.iter().any(|found| found.name == format!("{own}prepare")) && self.take_over(vm)? {
             refs = self.own_refs(&[&own, "*/landings/*"])?;
         }
-        let mut records = Records { vm: vm.to_owned(), ..Records::default() };
+        let mut records = Records { vm: vm.to_owned(), read, ..Records::default() };
         let mut prepared_tree = None;
         for Ref { name, id, tree, time, message } in refs {
             let landing = Landing::parse(&name, &id, &time, &message);

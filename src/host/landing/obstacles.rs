@@ -172,11 +172,18 @@ fn find_in_the_way(top: &Folders, path: &[u8], going: &HashSet<&[u8]>, may_be_go
     Ok(found)
 }
 
-/// Returns how many bytes are missing on the disk for these changes; 0 when there is room.
+/// Returns how many bytes are missing on the disk for these changes; 0 when there is room. They are about `bytes`: where
+/// there is room for many times that, nobody counts.
 ///
 /// # Errors
 /// When the sizes cannot be read.
-pub fn missing_space(repo: &Repo, scratch: &Scratch, changes: &[Change]) -> Result<u64> {
+pub fn missing_space(repo: &Repo, scratch: &Scratch, changes: &[Change], bytes: Option<u64>) -> Result<u64> {
+    const AMPLE: u64 = 256 << 20;
+    let disk = rustix::fs::statvfs(repo.top()?).context(|| "cannot ask for the room on the disk".to_owned())?;
+    let free = disk.f_bavail * disk.f_frsize;
+    if bytes.is_some_and(|bytes| free / 4 > bytes.saturating_add(AMPLE)) {
+        return Ok(0);
+    }
     let new = changes.iter().filter(|change| change.new_mode != 0 && !change.is_submodule());
     let input: String = new.map(|change| format!("{}\n", change.new)).collect();
     if input.is_empty() {
@@ -186,6 +193,5 @@ pub fn missing_space(repo: &Repo, scratch: &Scratch, changes: &[Change]) -> Resu
     let sizes = String::from_utf8_lossy(&sizes).lines().filter_map(|line| line.parse::<u64>().ok()).collect::<Vec<_>>();
     // What is replaced stays beside the new until all has landed; and a file takes whole blocks.
     let needed: u64 = sizes.iter().map(|size| size.next_multiple_of(4096)).sum();
-    let disk = rustix::fs::statvfs(repo.top()?).context(|| "cannot ask for the room on the disk".to_owned())?;
-    Ok(needed.saturating_sub(disk.f_bavail * disk.f_frsize))
+    Ok(needed.saturating_sub(free))
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ffi::OsString;
+use std::time::{Duration, SystemTime};
 
 use super::again::Again;
 use super::agreed::Ledger;
@@ -77,6 +78,9 @@ pub struct Told {
     pub recovered: Option<Vec<SetAside>>,
 }
 
+/// Times of files may be this much behind the clock.
+const TICK: Duration = Duration::from_secs(2);
+
 /// What is to become of the host's files.
 pub struct Work<'a> {
     /// The tree that it starts from.
@@ -93,6 +97,8 @@ pub struct Work<'a> {
     pub known: &'a Known<'a>,
     /// Pointers of Git LFS whose content is here.
     pub at_hand: &'a HashSet<Oid>,
+    /// About how many bytes are to be written; `None` where nobody has counted them.
+    pub bytes: Option<u64>,
     /// What a conflict may start from in place of that tree.
     pub fallback: Option<Fallback<'a>>,
     /// What has landed, and is to be there again.
@@ -129,7 +135,7 @@ pub fn plan<'a>(
     pathspecs: &[OsString],
     how: How,
 ) -> Result<Plan<'a>, Blocked> {
-    let mut plan = Plan::open(repo, &records.vm, how, format!("pull {}", records.vm))?;
+    let mut plan = Plan::open(repo, records.clone(), how, format!("pull {}", records.vm))?;
     let ledger = Ledger::load(repo, &plan.scratch, &plan.records, snapshot)?;
     let pointers = |changes: &[Change]| repo.vcs.pointers(repo, &plan.scratch, changes, snapshot);
     let chosen = ledger.choose(&plan.scratch, snapshot, pathspecs, pointers)?;
@@ -160,6 +166,7 @@ pub fn plan<'a>(
         written: &ledger.written,
         known: &known,
         at_hand: &chosen.at_hand,
+        bytes: Some(snapshot.bytes),
         fallback: Some(Fallback { ledger: &ledger, snapshot: &snapshot.tree, rests_on_commits }),
         again,
     })?;
@@ -205,7 +212,8 @@ pub fn turn<'a>(repo: &'a Repo, landing: &Landing, how: How, kind: LandingKind) 
         LandingKind::Undo(_) => ("undo", true),
         _ => ("undo --redo", false),
     };
-    let mut plan = Plan::open(repo, &landing.vm, how, format!("{verb} {}", landing.vm))?;
+    let records = repo.records(&landing.vm)?;
+    let mut plan = Plan::open(repo, records, how, format!("{verb} {}", landing.vm))?;
     let state = record::standing(repo, &plan.records)?;
     let git = plan.scratch.git();
     let tree = |name| {
@@ -242,6 +250,7 @@ pub fn turn<'a>(repo: &'a Repo, landing: &Landing, how: How, kind: LandingKind) 
         written: &written,
         known: &known,
         at_hand: &HashSet::new(),
+        bytes: None,
         fallback: None,
         again: None,
     })?;
@@ -264,12 +273,14 @@ pub fn turn<'a>(repo: &'a Repo, landing: &Landing, how: How, kind: LandingKind) 
 
 impl<'a> Plan<'a> {
     /// Begins a plan that does nothing: takes the lock, and takes back a landing that was cut off.
-    fn open(repo: &'a Repo, vm: &str, how: How, why: String) -> Result<Plan<'a>> {
+    fn open(repo: &'a Repo, records: Records, how: How, why: String) -> Result<Plan<'a>> {
         let lock = Lock::take(repo, &why, how.patience)?;
         let recovered = lock.recover(repo)?;
         let scratch = Scratch::beside(repo)?;
-        // Another landing may have come in since they were read last.
-        let records = repo.records(vm)?;
+        // Another landing may have come in since they were read.
+        let is_known = |read: SystemTime| lock.taken.is_none_or(|taken| taken + TICK < read);
+        let is_known = recovered.is_none() && records.read.is_some_and(is_known);
+        let records = if is_known { records } else { repo.records(&records.vm)? };
         let none = Oid::empty_tree(repo.object_format());
         Ok(Plan {
             repo,
@@ -346,7 +357,7 @@ impl<'a> Plan<'a> {
             }
             return Err(blocked);
         }
-        let missing = obstacles::missing_space(repo, &self.scratch, &self.changes)?;
+        let missing = obstacles::missing_space(repo, &self.scratch, &self.changes, work.bytes)?;
         if missing > 0 {
             return Err(Blocked::NoRoom { missing });
         }

@@ -12,7 +12,7 @@ use std::fs::{self, File};
 use std::io::{self, Seek, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
@@ -43,6 +43,8 @@ pub struct SetAside {
 /// The right to land in a working copy; there is one.
 #[derive(Debug)]
 pub struct Lock {
+    /// When another command took it last; `None` where none ever did, or it cannot be told.
+    pub taken: Option<SystemTime>,
     folder: PathBuf,
     _file: File,
 }
@@ -77,12 +79,13 @@ impl Lock {
             interrupt::check()?;
             std::thread::sleep(GLANCE.min(limit));
         }
+        let taken = file.metadata().ok().filter(|file| file.len() > 0).and_then(|file| file.modified().ok());
         // Whoever waits wants to know for whom.
         let name = format!("'{what}' (process {})\n", std::process::id());
         file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(name.as_bytes())).context(context)?;
         // A program that writes for us keeps it: one that outlives us is still at work.
         rustix::io::fcntl_setfd(&file, rustix::io::FdFlags::empty()).context(context)?;
-        Ok(Lock { folder, _file: file })
+        Ok(Lock { taken, folder, _file: file })
     }
 
     /// Makes a place to stage files in, on a file system: in our own folder where that is on it, else in the folder `at` of
