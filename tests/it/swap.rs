@@ -182,10 +182,13 @@ impl Range {
         calls
     }
 
-    /// Runs git-banger and kills it at one of its system calls.
-    fn kill(&self, args: &[&str], (name, number): (&str, usize)) {
+    /// Runs git-banger and kills it at one of its system calls. Tells whether it came to that: folders for objects are made by
+    /// their ids, which differ from run to run with the time.
+    fn kill(&self, args: &[&str], (name, number): (&str, usize)) -> bool {
         let run = self.host.traced(args, &format!("{name}:signal=KILL:when={number}"));
-        assert_eq!(run.code, None, "{name} {number}: {}", run.stderr);
+        let is_killed = run.code.is_none();
+        assert!(is_killed || (name == "mkdir" && run.code == Some(0)), "{name} {number}: {}", run.stderr);
+        is_killed
     }
 
     fn is_under_way(&self) -> bool {
@@ -195,7 +198,7 @@ impl Range {
     /// Has the next pull look, and demands the state before; or, where the landing was whole already, after.
     fn recovers(&self, when: &str) {
         let was_under_way = self.is_under_way();
-        let landed = !was_under_way && !self.host.git(&["for-each-ref", "refs/banger/main"]).is_empty();
+        let landed = !was_under_way && !self.host.git(&["for-each-ref", "refs/banger/main/dev/landings"]).is_empty();
         let run = self.host.run(&DRY);
         assert_eq!(run.code, Some(0), "{when}: {}", run.stderr);
         assert_eq!(run.stderr.contains("it was taken back first"), was_under_way, "{when}: {}", run.stderr);
@@ -223,7 +226,9 @@ impl Range {
         let mut under_way = 0;
         for call in &calls {
             self.start();
-            self.kill(&SINCE, *call);
+            if !self.kill(&SINCE, *call) {
+                continue;
+            }
             under_way += usize::from(self.is_under_way());
             self.recovers(&format!("killed at {call:?}"));
         }
@@ -235,15 +240,16 @@ impl Range {
     fn kill_the_recovery(&self, call: (&str, usize)) {
         let killed = || {
             self.start();
-            self.kill(&SINCE, call);
-            assert!(self.is_under_way(), "{call:?}");
+            assert!(self.kill(&SINCE, call) && self.is_under_way(), "{call:?}");
         };
         killed();
         let calls = self.calls(&DRY);
         assert!(calls.len() > 20, "{calls:?}");
         for again in &calls {
             killed();
-            self.kill(&DRY, *again);
+            if !self.kill(&DRY, *again) {
+                continue;
+            }
             let under_way = self.is_under_way();
             let run = self.host.run(&DRY);
             assert_eq!((run.code, run.stderr.contains("taken back first")), (Some(0), under_way), "{}", run.stderr);
@@ -602,7 +608,7 @@ fn what_an_editor_writes_in_the_middle_stays() {
                 _ => assert_eq!(Some(host.read("a")), wanted, "{word}, {script}"),
             }
             assert_eq!([host.read("b"), host.read("folder/c")], [edited("b", 10), lines("c")], "{word}, {script}");
-            assert_eq!(host.git(&["for-each-ref", "refs/banger/main"]), "");
+            assert_eq!(host.git(&["for-each-ref", "refs/banger/main/dev/landings"]), "");
         }
     }
 }

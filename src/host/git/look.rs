@@ -354,8 +354,7 @@ impl Looker<'_> {
         Ok(rest)
     }
 
-    /// Writes files as a checkout would; returns their bytes, as blobs. A path whose filter fails is not among them. The
-    /// name is one that no file of a repository has: copies of the host's are beside it.
+    /// Writes files as a checkout would; returns their bytes, as blobs. A path whose filter fails is not among them.
     fn written(&self, desk: &Desk, files: &Entries, name: &str, keep: bool) -> Result<BTreeMap<Vec<u8>, Oid>> {
         let files: Entries = files
             .iter()
