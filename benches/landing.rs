@@ -1,7 +1,8 @@
 //! `git banger pull` beside `rsync -a` and beside the plain recipe, on the same guest, in turns: shown, never judged.
 //!
 //! 20, 2,000 and 20,000 changed files in repositories of 20,000 and 100,000. rsync reads the guest's files from the same
-//! disk, and so pays no connection; the recipe is `git diff --binary | git apply`.
+//! disk, and so pays no connection; the recipe is `git diff --binary | git apply`. A pull asks the guest first; what of it
+//! is the landing alone shows `undo --redo`, which lands the same work again.
 
 #![allow(clippy::disallowed_methods, clippy::print_stdout, reason = "a program of its own")]
 #![allow(dead_code, unused_imports, unused_macros, missing_docs, reason = "the tests use all of it")]
@@ -57,7 +58,7 @@ fn text(number: usize, edition: usize) -> String {
 }
 
 fn compare(host: &Host, guest: &TestGuest, files: usize, changed: usize, edition: &mut usize) {
-    let [mut banger, mut rsync, mut recipe] = [const { Vec::new() }; 3];
+    let [mut banger, mut landing, mut rsync, mut recipe] = [const { Vec::new() }; 4];
     let has_rsync = which::which("rsync").is_ok();
     for _ in 0..ROUNDS {
         *edition += 1;
@@ -73,6 +74,9 @@ fn compare(host: &Host, guest: &TestGuest, files: usize, changed: usize, edition
         let pull = ["-q", "pull", VM, "--base-commit", "HEAD@prepare"];
         let list = timed(&mut banger, || host.stdout(&pull));
         assert_eq!(list.iter().filter(|byte| **byte == b'\n').count(), changed);
+        host.stdout(&["-q", "undo"]);
+        let again = timed(&mut landing, || host.stdout(&["-q", "undo", "--redo"]));
+        assert_eq!(again, list);
         if has_rsync {
             let from = format!("{}/", guest.workspace().display());
             timed(&mut rsync, || {
@@ -87,14 +91,17 @@ fn compare(host: &Host, guest: &TestGuest, files: usize, changed: usize, edition
             assert!(diff.wait().unwrap().success());
         });
     }
-    let ours = median(banger);
+    let (pull, landing) = (median(banger), median(landing));
     let shown = |what: &str, times: Vec<Duration>| {
         if !times.is_empty() {
             let theirs = median(times);
-            println!("  {what:<18}{theirs:>7} ms   {:>5.2}", ours as f64 / theirs.max(1) as f64);
+            let ratio = |ours: u128| ours as f64 / theirs.max(1) as f64;
+            println!("  {what:<18}{theirs:>7} ms   pull {:>5.2}   landing {:>5.2}", ratio(pull), ratio(landing));
         }
     };
-    println!("{changed} changed files: git banger pull {ours} ms; beside it, and how many times as long we take:");
+    println!(
+        "{changed} changed files: pull {pull} ms, of that the landing {landing} ms; how many times as long as others:"
+    );
     shown("rsync -a", rsync);
     shown("the plain recipe", recipe);
 }

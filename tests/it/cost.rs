@@ -101,6 +101,18 @@ fn a_pull_opens_no_files_but_those_that_it_changes() {
     assert_eq!(opened(&host, edits.len()), BTreeSet::new());
 }
 
+#[test]
+fn what_landed_and_was_not_edited_since_is_not_read_however_many_landings_there_were() {
+    let guest = TestGuest::russh();
+    let host = many(&guest, 1, None);
+    for number in 0..12 {
+        guest.write(&name(0), lines("0").replace("0 1\n", &format!("edition {number}\n")));
+        let found = opened(&host, 1);
+        let own: Vec<_> = found.iter().filter(|path| path.ends_with(".txt")).collect();
+        assert_eq!(own.len(), usize::from(number == 0), "{number}: {own:?}");
+    }
+}
+
 /// Returns the most memory, in KiB, that git-banger and each of its children had in a pull, which must land.
 fn memory(host: &Host) -> (u64, u64) {
     let mut pull = Command::new(env!("CARGO_BIN_EXE_git-banger"));

@@ -35,7 +35,7 @@ const KEPT: [&str; 6] = [
 pub const EXPLICIT: &str = "safe.bareRepository=explicit";
 
 /// Settings that hold for every call, because the user's own would change what a call does.
-const FIXED: [&str; 15] = [
+const FIXED: [&str; 17] = [
     // Files of a guest's can look like a repository, with settings that name programs.
     EXPLICIT,
     // Programs that would run behind our back.
@@ -51,6 +51,9 @@ const FIXED: [&str; 15] = [
     // 400 MB of new binaries: 34 s and 1.4 GB of memory by default, 7.6 s and 0.4 GB so (git 2.47).
     "core.bigFileThreshold=1m",
     "core.compression=1",
+    // git maps packs whole where addresses are long, and what is mapped counts as memory.
+    "core.packedGitLimit=128m",
+    "core.packedGitWindowSize=16m",
     "advice.addEmbeddedRepo=false",
     "submodule.recurse=false",
     "diff.renameLimit=0",

@@ -176,7 +176,9 @@ pub fn written(repo: &Repo, landings: &[Landing]) -> Result<BTreeMap<Vec<u8>, Re
     if landings.is_empty() {
         return Ok(written);
     }
-    let input: String = landings.iter().rev().map(|landing| format!("{}:written\n", landing.commit)).collect();
+    let mut landings: Vec<&Landing> = landings.iter().collect();
+    landings.sort_by_key(|landing| landing.number);
+    let input: String = landings.iter().map(|landing| format!("{}:written\n", landing.commit)).collect();
     let blobs = repo.git.call(["cat-file", "--batch=%(objectsize)", "--buffer"]).input(input).stdout()?;
     let mut rest = blobs.as_slice();
     while let Some(end) = rest.iter().position(|&byte| byte == b'\n') {
