@@ -255,4 +255,8 @@ fn a_conflict_over_what_was_thrown_away_names_the_way_and_that_lands_both() {
     // With pathspecs only what they choose is looked for.
     host.git(&["checkout", "-q", "."]);
     assert_eq!(host.run(&[&SINCE[..], &["--again", "--", "b"]].concat()).stdout, "M\tb\n");
+    // Where all of it is here, there is nothing to land, and nothing to record.
+    let log = host.run(&["log"]).stdout;
+    assert_eq!(host.run(&[&SINCE[..], &["--again", "--", "b"]].concat()).stdout, "");
+    assert_eq!(host.run(&["log"]).stdout, log);
 }

@@ -170,6 +170,10 @@ pub fn plan<'a>(
         fallback: Some(Fallback { ledger: &ledger, snapshot: &snapshot.tree, rests_on_commits }),
         again,
     })?;
+    if chosen.delta.is_empty() && plan.steps.is_empty() {
+        // All that has landed is here.
+        return Ok(plan);
+    }
     let kept: Vec<&[u8]> = outcome.kept.iter().map(Vec::as_slice).collect();
     let is = ledger.after(&plan.scratch, &chosen.theirs, &kept)?;
     let prepared = plan.records.baseline.clone();
