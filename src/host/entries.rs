@@ -38,6 +38,11 @@ impl Entry {
         (change.new_mode != 0).then(|| Entry { mode: change.new_mode, blob: change.new.clone() })
     }
 
+    /// Reads mode and id, as git prints them.
+    pub fn parse(mode: &str, blob: &str) -> Option<Entry> {
+        Some(Entry { mode: u32::from_str_radix(mode, 8).ok()?, blob: blob.parse().ok()? })
+    }
+
     /// Tells whether it is a file with content of its own, and no symlink or submodule.
     pub fn is_file(&self) -> bool {
         self.mode & 0o170000 == 0o100000
@@ -70,14 +75,23 @@ pub fn all_of_tree(git: &Git, tree: &Oid) -> Result<Entries> {
 
 /// Reads lines of `MODE SP TYPE SP BLOB TAB PATH NUL`.
 fn parse(list: &[u8]) -> Result<Entries> {
-    let entry = |line: &[u8]| {
-        let tab = line.iter().position(|&byte| byte == b'\t')?;
-        let mut words = std::str::from_utf8(&line[..tab]).ok()?.split(' ');
-        let mode = u32::from_str_radix(words.next()?, 8).ok()?;
-        Some((line[tab + 1..].to_vec(), Entry { mode, blob: words.nth(1)?.parse().ok()? }))
+    let entry = |line| {
+        let (words, path) = words_and_path(line)?;
+        let [mode, _, blob] = words[..] else { return None };
+        Some((path.to_vec(), Entry::parse(mode, blob)?))
     };
-    let lines = list.split(|&byte| byte == 0).filter(|line| !line.is_empty());
-    lines.map(|line| entry(line).ok_or_else(|| Error::failed("git ls-tree printed no entry"))).collect()
+    lines(list).map(|line| entry(line).ok_or_else(|| Error::failed("git ls-tree printed no entry"))).collect()
+}
+
+/// Returns the lines of a list that git ends with NUL.
+pub fn lines(list: &[u8]) -> impl Iterator<Item = &[u8]> {
+    list.split(|&byte| byte == 0).filter(|line| !line.is_empty())
+}
+
+/// Splits a line of git's about a path: words, a tab, the path.
+pub fn words_and_path(line: &[u8]) -> Option<(Vec<&str>, &[u8])> {
+    let tab = line.iter().position(|&byte| byte == b'\t')?;
+    Some((std::str::from_utf8(&line[..tab]).ok()?.split(' ').collect(), &line[tab + 1..]))
 }
 
 /// Splits paths into lists that a command line holds.
@@ -105,7 +119,7 @@ pub fn nul<'a>(paths: impl IntoIterator<Item = &'a [u8]>) -> Vec<u8> {
 
 /// Reads a list of paths as git prints it.
 pub fn from_nul(list: &[u8]) -> Vec<Vec<u8>> {
-    list.split(|&byte| byte == 0).filter(|path| !path.is_empty()).map(<[u8]>::to_vec).collect()
+    lines(list).map(<[u8]>::to_vec).collect()
 }
 
 /// Returns each folder that a path is in, from the outermost on, without its slash.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::{Git, parse_oid};
 use crate::environment::env;
 use crate::error::{Context, Error, Result};
-use crate::host::entries::{self, Entries, Entry, folders, from_nul, nul};
+use crate::host::entries::{self, Entries, Entry, folders, from_nul, lines, nul, words_and_path};
 use crate::host::folders::{Folders, owned, split};
 use crate::host::{Repo, config};
 use crate::snapshot::Oid;
@@ -245,13 +245,13 @@ impl Desk {
             }
         }
         let list = self.git.call(["ls-files", "-z", "-s"]).stdout()?;
-        let entry = |line: &[u8]| {
-            let tab = line.iter().position(|&byte| byte == b'\t')?;
-            let mut words = std::str::from_utf8(&line[..tab]).ok()?.split(' ');
-            let mode = u32::from_str_radix(words.next()?, 8).ok()?;
-            Some((line[tab + 1..].to_vec(), Entry { mode, blob: words.next()?.parse().ok()? }))
+        // MODE SP BLOB SP STAGE TAB PATH
+        let entry = |line| {
+            let (words, path) = words_and_path(line)?;
+            let [mode, blob, _] = words[..] else { return None };
+            Some((path.to_vec(), Entry::parse(mode, blob)?))
         };
-        let all: BTreeMap<_, _> = list.split(|&byte| byte == 0).filter_map(entry).collect();
+        let all: BTreeMap<_, _> = lines(&list).filter_map(entry).collect();
         let wanted = paths.iter().filter(|path| !failed.contains(**path));
         Ok(wanted.filter_map(|path| Some((path.to_vec(), all.get(*path)?.clone()))).collect())
     }
@@ -325,19 +325,17 @@ pub fn indexed(git: &Git, paths: &[&[u8]]) -> Result<BTreeMap<Vec<u8>, Indexed>>
     let wanted: HashSet<&[u8]> = paths.iter().copied().collect();
     let list = call.stdout()?;
     let mut entries = BTreeMap::new();
-    for line in list.split(|&byte| byte == 0).filter(|line| !line.is_empty()) {
+    for line in lines(&list) {
         let bad = || Error::failed("git ls-files printed no entry");
-        let tab = line.iter().position(|&byte| byte == b'\t').ok_or_else(bad)?;
-        let path = &line[tab + 1..];
+        // TAG SP MODE SP BLOB SP STAGE TAB PATH
+        let (words, path) = words_and_path(line).ok_or_else(bad)?;
         if !wanted.contains(path) {
             continue;
         }
-        // TAG SP MODE SP BLOB SP STAGE TAB PATH
-        let mut words = std::str::from_utf8(&line[..tab]).map_err(|_| bad())?.split(' ').skip(1);
-        let mode = words.next().and_then(|mode| u32::from_str_radix(mode, 8).ok()).ok_or_else(bad)?;
-        let blob = words.next().ok_or_else(bad)?.parse()?;
-        let entry = (words.next() == Some("0")).then_some(Entry { mode, blob });
-        entries.insert(path.to_vec(), Indexed { skipped: line[0].eq_ignore_ascii_case(&b'S'), mode, entry });
+        let [tag, mode, blob, stage] = words[..] else { return Err(bad()) };
+        let entry = Entry::parse(mode, blob).ok_or_else(bad)?;
+        let (skipped, mode) = (tag.eq_ignore_ascii_case("S"), entry.mode);
+        entries.insert(path.to_vec(), Indexed { skipped, mode, entry: (stage == "0").then_some(entry) });
     }
     Ok(entries)
 }

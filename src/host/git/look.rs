@@ -97,7 +97,7 @@ impl Looker<'_> {
         }
         let foreign = self.foreign_folders(&found);
         let paths: BTreeSet<&[u8]> =
-            delta.iter().map(|change| change.path.as_slice()).chain(foreign.iter().map(Vec::as_slice)).collect();
+            delta.iter().map(|change| change.path.as_slice()).chain(foreign.keys().map(Vec::as_slice)).collect();
         let tracked = indexed(&self.git, &paths.into_iter().collect::<Vec<_>>())?;
         let standing = |found: &Option<Identity>| found.filter(|found| found.is_file() || found.is_symlink());
         let twice = twice(delta, &found);
@@ -109,13 +109,12 @@ impl Looker<'_> {
             .filter(|path| !self.asked.written.contains_key(*path))
             .collect();
         let known = (self.asked.known)(&unknown)?;
-        let mut nested = HashMap::new();
         let mut items = Vec::new();
         for (change, found) in delta.iter().zip(&found) {
             let path = change.path.as_slice();
             let entry = tracked.get(path);
             if entry.is_none()
-                && let Some(why) = self.foreign_ground(path, &tracked, &mut nested)?
+                && let Some(why) = foreign_ground(path, &tracked, &foreign)
             {
                 ours.obstacles.push(Obstacle::new(path, why));
                 continue;
@@ -156,44 +155,25 @@ impl Looker<'_> {
     }
 
     /// Returns the folders on the way that may be submodules: repositories, and, where nothing stands at the path, those
-    /// that are not there or hold nothing.
-    fn foreign_folders(&self, found: &[Option<Identity>]) -> BTreeSet<Vec<u8>> {
-        let mut foreign = BTreeSet::new();
-        let mut seen: HashMap<&[u8], bool> = HashMap::new();
+    /// that are not there or hold nothing. Tells of each whether it is a repository.
+    fn foreign_folders(&self, found: &[Option<Identity>]) -> BTreeMap<Vec<u8>, bool> {
+        let mut foreign = BTreeMap::new();
+        let mut seen: HashMap<&[u8], Option<bool>> = HashMap::new();
         for (change, found) in self.asked.delta.iter().zip(found) {
             for folder in folders(&change.path) {
                 let is_empty = || found.is_none() && self.folders.list(folder).is_ok_and(|list| list.is_empty());
-                let is_foreign = *seen.entry(folder).or_insert_with(|| match self.folders.look(folder) {
-                    Ok(Some(there)) if there.is_folder() => self.folders.is_repository(folder) || is_empty(),
-                    Ok(Some(_)) | Err(_) => false,
-                    Ok(None) => true,
+                let is_repository = *seen.entry(folder).or_insert_with(|| match self.folders.look(folder) {
+                    Ok(Some(there)) if there.is_folder() => {
+                        let is_repository = self.folders.is_repository(folder);
+                        (is_repository || is_empty()).then_some(is_repository)
+                    }
+                    Ok(Some(_)) | Err(_) => None,
+                    Ok(None) => Some(false),
                 });
-                if is_foreign {
-                    foreign.insert(folder.to_vec());
-                }
+                foreign.extend(is_repository.map(|is_repository| (folder.to_vec(), is_repository)));
             }
         }
         foreign
-    }
-
-    /// Tells why a path that git does not track is no ground of this repository's: it is in a submodule, or in a
-    /// repository of its own.
-    fn foreign_ground<'p>(
-        &self,
-        path: &'p [u8],
-        tracked: &BTreeMap<Vec<u8>, Indexed>,
-        nested: &mut HashMap<&'p [u8], bool>,
-    ) -> Result<Option<Why>> {
-        for folder in folders(path) {
-            if tracked.get(folder).is_some_and(|entry| entry.mode == GITLINK) {
-                return Ok(Some(Why::Submodule));
-            }
-            let is_repository = *nested.entry(folder).or_insert_with(|| self.folders.is_repository(folder));
-            if is_repository {
-                return Ok(Some(Why::NestedRepository));
-            }
-        }
-        Ok(None)
     }
 
     /// Tells of each file what of git's it stands for; `folder` is for those that are converted.
@@ -588,6 +568,15 @@ impl Looker<'_> {
         let was_here = |change: &&Change| tracked.contains_key(&change.path) || known.contains(&change.path);
         Ok(changes.into_iter().filter(was_here).collect())
     }
+}
+
+/// Tells why a path that git does not track is no ground of this repository's: it is in a submodule, or in a repository of
+/// its own. `foreign` are the folders that may be either, and whether each is a repository.
+fn foreign_ground(path: &[u8], tracked: &BTreeMap<Vec<u8>, Indexed>, foreign: &BTreeMap<Vec<u8>, bool>) -> Option<Why> {
+    folders(path).find_map(|folder| match tracked.get(folder) {
+        Some(entry) if entry.mode == GITLINK => Some(Why::Submodule),
+        _ => foreign.get(folder).is_some_and(|is_repository| *is_repository).then_some(Why::NestedRepository),
+    })
 }
 
 /// Returns the sizes that files had on disk when git last looked, as the index has them.

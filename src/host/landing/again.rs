@@ -89,9 +89,7 @@ impl Again {
         )?;
         Ok(Again { landed: changed }.apply(repo, scratch, &ours)?.whole)
     }
-}
 
-impl Again {
     /// Returns the host's files with what has landed, where they are as they were shipped; where they were edited too, with
     /// that of it which does not touch the edits.
     ///

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use super::Why;
 use crate::error::{Context, Error, Result};
 use crate::host::Repo;
-use crate::host::entries::{self, Entries, Entry, quoted};
+use crate::host::entries::{self, Entries, Entry, quoted, words_and_path};
 use crate::host::git::parse_oid;
 use crate::host::scratch::Scratch;
 use crate::snapshot::Oid;
@@ -231,13 +231,11 @@ impl Told {
         let tree = parse_oid(fields.next().unwrap_or_default().to_vec())?;
         let mut stages = BTreeMap::<Vec<u8>, [Option<Entry>; 3]>::new();
         for line in fields.by_ref().take_while(|line| !line.is_empty()) {
-            let tab = line.iter().position(|&byte| byte == b'\t').ok_or_else(bad)?;
-            let mut words = std::str::from_utf8(&line[..tab]).map_err(|_| bad())?.split(' ');
-            let mode = words.next().and_then(|mode| u32::from_str_radix(mode, 8).ok()).ok_or_else(bad)?;
-            let blob = words.next().ok_or_else(bad)?.parse()?;
-            let stage = words.next().and_then(|stage| stage.parse::<usize>().ok()).ok_or_else(bad)?;
-            let place = stages.entry(line[tab + 1..].to_vec()).or_default();
-            *place.get_mut(stage.wrapping_sub(1)).ok_or_else(bad)? = Some(Entry { mode, blob });
+            let (words, path) = words_and_path(line).ok_or_else(bad)?;
+            let [mode, blob, stage] = words[..] else { return Err(bad()) };
+            let stage: usize = stage.parse().map_err(|_| bad())?;
+            let place = stages.entry(path.to_vec()).or_default();
+            *place.get_mut(stage.wrapping_sub(1)).ok_or_else(bad)? = Some(Entry::parse(mode, blob).ok_or_else(bad)?);
         }
         let mut messages = Vec::new();
         while let Some(count) = fields.next().filter(|count| !count.is_empty()) {

@@ -48,7 +48,8 @@ pub fn old_name(step: usize) -> Vec<u8> {
     format!("old-{step}").into_bytes()
 }
 
-/// Stages the files of a landing, those in `at_hand` with the content that their pointers stand for; returns the paths whose filter failed in its place.
+/// Stages the files of a landing, those in `at_hand` with the content that their pointers stand for; returns the paths whose
+/// filter failed in its place.
 ///
 /// # Errors
 /// When a file cannot be written.
