@@ -562,17 +562,11 @@ fn files(scratch: &Scratch, vm: &str, changed: &[Change]) -> Result<(Vec<Note>, 
     let small: Vec<_> = after.zip(sizes).filter(|(change, size)| is_small(change, *size)).collect();
     let mut notes = Vec::new();
     for small in small.chunks(POINTERS_AT_ONCE) {
-        let input: String = small.iter().map(|(change, _)| format!("{}\n", change.new)).collect();
-        let call = scratch.git().call(["cat-file", "--batch=%(objectsize)", "--buffer"]).input(input);
-        let contents = call.stdout()?;
-        let mut rest = contents.as_slice();
-        for (change, size) in small {
-            let start = rest.iter().position(|&byte| byte == b'\n').map_or(rest.len(), |at| at + 1);
-            let end = rest.len().min(start + size.unwrap_or_default());
-            if rest[start..end].starts_with(FIRST) {
+        let contents = scratch.git().contents(small.iter().map(|(change, _)| &change.new))?;
+        for ((change, _), content) in small.iter().zip(contents.iter()) {
+            if content?.starts_with(FIRST) {
                 notes.push(Note { kind: NoteKind::LfsPointer, path: change.path.clone() });
             }
-            rest = rest.get(end + 1..).unwrap_or_default();
         }
     }
     Ok((notes, bytes))

@@ -75,22 +75,15 @@ impl Desk {
         self.enter(&found)?;
         // As they are: their own filter may fail. git passes over one that is a symlink.
         let files: Vec<_> = found.iter().filter(|(_, entry)| entry.is_file()).collect();
-        let input: String = files.iter().map(|(_, entry)| format!("{}\n", entry.blob)).collect();
-        let blobs = self.git.call(["cat-file", "--batch=%(objectsize)", "--buffer"]).input(input).stdout()?;
-        let mut rest = blobs.as_slice();
-        for (path, _) in files {
-            let bad = || Error::failed("git cat-file printed too little");
-            let end = rest.iter().position(|&byte| byte == b'\n').ok_or_else(bad)?;
-            let size =
-                std::str::from_utf8(&rest[..end]).ok().and_then(|size| size.parse::<usize>().ok()).ok_or_else(bad)?;
-            let text = rest.get(end + 1..end + 1 + size).ok_or_else(bad)?;
+        let texts = self.git.contents(files.iter().map(|(_, entry)| &entry.blob))?;
+        for ((path, _), text) in files.into_iter().zip(texts.iter()) {
+            let text = text?;
             let place = self.folder.join(owned(path));
             let write = || {
                 place.parent().map_or(Ok(()), fs::create_dir_all)?;
                 fs::write(&place, text)
             };
             write().context(|| "cannot write a temporary file".to_owned())?;
-            rest = rest.get(end + size + 2..).unwrap_or_default();
         }
         Ok(true)
     }

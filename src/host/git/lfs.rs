@@ -13,7 +13,7 @@ use crate::host::{Repo, config};
 use crate::snapshot::{Change, NoteKind, Oid, Snapshot};
 
 /// A pointer is shorter than this.
-const LARGEST: usize = 1024;
+const LARGEST: u64 = 1024;
 
 /// What of changes are pointers that the host's own attributes give to git-lfs.
 #[derive(Debug, Default)]
@@ -69,24 +69,16 @@ pub fn among(desk: &Desk, files: &BTreeMap<Vec<u8>, Oid>) -> Result<BTreeMap<Vec
     let paths: Vec<&[u8]> = files.keys().map(Vec::as_slice).collect();
     let filtered = desk.attributes(&paths, &["filter"])?.into_iter().filter(|(_, _, value)| value == "lfs");
     let filtered: Vec<Vec<u8>> = filtered.map(|(path, ..)| path).collect();
-    let list = |paths: &[Vec<u8>]| paths.iter().map(|path| format!("{}\n", files[path])).collect::<String>();
-    if filtered.is_empty() {
-        return Ok(pointers);
-    }
-    let call = desk.git().call(["cat-file", "--batch-check=%(objectsize)", "--buffer"]);
-    let sizes = String::from_utf8_lossy(&call.input(list(&filtered)).stdout()?).into_owned();
-    let sizes = sizes.lines().map(|size| size.parse::<usize>().unwrap_or(LARGEST));
-    let small: Vec<_> = filtered.into_iter().zip(sizes).filter(|(_, size)| *size < LARGEST).collect();
-    let input: String = list(&small.iter().map(|(path, _)| path.clone()).collect::<Vec<_>>());
-    let blobs = desk.git().call(["cat-file", "--batch=", "--buffer"]).input(input).stdout()?;
-    // An empty line, the content, a line end.
-    let mut rest = blobs.as_slice();
-    for (path, size) in small {
-        let text = rest.get(1..1 + size).unwrap_or_default();
+    let sizes = desk.git().sizes(filtered.iter().map(|path| &files[path]))?;
+    let is_small = |size: &Option<u64>| size.is_some_and(|size| size < LARGEST);
+    let small: Vec<_> =
+        filtered.into_iter().zip(sizes).filter(|(_, size)| is_small(size)).map(|(path, _)| path).collect();
+    let texts = desk.git().contents(small.iter().map(|path| &files[path]))?;
+    for (path, text) in small.iter().zip(texts.iter()) {
+        let text = text?;
         if text.starts_with(FIRST) {
-            pointers.insert(path, text.to_vec());
+            pointers.insert(path.clone(), text.to_vec());
         }
-        rest = rest.get(size + 2..).unwrap_or_default();
     }
     Ok(pointers)
 }
@@ -95,7 +87,7 @@ pub fn among(desk: &Desk, files: &BTreeMap<Vec<u8>, Oid>) -> Result<BTreeMap<Vec
 fn has_content(folders: &Folders, path: &[u8], was: bool) -> bool {
     let Ok(mut file) = folders.read(path) else { return was };
     let mut start = Vec::new();
-    let read = std::io::Read::by_ref(&mut file).take(LARGEST as u64).read_to_end(&mut start);
+    let read = file.by_ref().take(LARGEST).read_to_end(&mut start);
     read.is_ok() && !start.starts_with(FIRST)
 }
 

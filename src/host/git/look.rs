@@ -502,10 +502,8 @@ impl Looker<'_> {
         let new = Change::parse_all(&self.git.call(fixed).stdout()?)?;
         let fixed = ["-c", "core.sparseCheckout=false", "ls-files", "-z", "-o", "--exclude-standard"];
         let untracked = from_nul(&self.git.call(fixed).stdout()?);
-        let input: String = missing.iter().map(|change| format!("{}\n", change.old)).collect();
-        let sizes = self.git.call(["cat-file", "--batch-check=%(objectsize)", "--buffer"]).input(input).stdout()?;
-        let mut sizes: HashSet<u64> =
-            String::from_utf8_lossy(&sizes).lines().filter_map(|size| size.parse().ok()).collect();
+        let sizes = self.git.sizes(missing.iter().map(|change| &change.old))?;
+        let mut sizes: HashSet<u64> = sizes.into_iter().flatten().collect();
         // On disk a file that is converted may have another.
         sizes.extend(missing.iter().filter_map(|change| Some(self.asked.written.get(&change.path)?.size)));
         sizes.extend(sizes_on_disk(&self.git, &missing)?);

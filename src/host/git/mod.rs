@@ -6,6 +6,7 @@ mod look;
 mod worktree;
 
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -180,6 +181,31 @@ impl Git {
         if output.code == Some(0) { parse_oid(output.stdout).map(Some) } else { Ok(None) }
     }
 
+    /// Reads objects, which are named as git names them.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub fn contents<N: Display>(&self, names: impl IntoIterator<Item = N>) -> Result<Contents> {
+        self.batch("--batch=%(objectsize)", names).map(Contents)
+    }
+
+    /// Returns the size of each of these objects, in bytes; `None` where it is not there.
+    ///
+    /// # Errors
+    /// When git fails.
+    pub fn sizes<N: Display>(&self, names: impl IntoIterator<Item = N>) -> Result<Vec<Option<u64>>> {
+        let list = self.batch("--batch-check=%(objectsize)", names)?;
+        Ok(String::from_utf8_lossy(&list).lines().map(|size| size.parse().ok()).collect())
+    }
+
+    fn batch<N: Display>(&self, what: &str, names: impl IntoIterator<Item = N>) -> Result<Vec<u8>> {
+        let input: String = names.into_iter().map(|name| format!("{name}\n")).collect();
+        if input.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.call(["cat-file", what, "--buffer"]).input(input).stdout()
+    }
+
     /// Makes a commit of ours: parents as given, `date` as git reads dates.
     ///
     /// # Errors
@@ -254,6 +280,23 @@ impl Git {
         let renames = if renames { "--find-renames=100%" } else { "--no-renames" };
         let fixed = ["diff-tree", "-r", "-z", "--raw", "--no-abbrev", "--ignore-submodules=none", renames];
         self.call(fixed).args([from.as_str(), to.as_str(), "--"]).args(pathspecs.iter().cloned())
+    }
+}
+
+/// The content of objects, one after the other: for each a line with its size, the content, a line end.
+pub struct Contents(Vec<u8>);
+
+impl Contents {
+    /// Returns each of them in turn; an error, and then no more, for one that is not there.
+    pub fn iter(&self) -> impl Iterator<Item = Result<&[u8]>> {
+        let mut rest = self.0.as_slice();
+        std::iter::from_fn(move || {
+            let end = rest.iter().position(|&byte| byte == b'\n')?;
+            let size = std::str::from_utf8(&rest[..end]).ok().and_then(|size| size.parse::<usize>().ok());
+            let content = size.and_then(|size| rest.get(end + 1..end + 1 + size));
+            rest = content.and_then(|content| rest.get(end + content.len() + 2..)).unwrap_or_default();
+            Some(content.ok_or_else(|| Error::failed("git cat-file did not find what it was asked for")))
+        })
     }
 }
 

@@ -185,13 +185,8 @@ pub fn missing_space(repo: &Repo, scratch: &Scratch, changes: &[Change], bytes: 
         return Ok(0);
     }
     let new = changes.iter().filter(|change| change.new_mode != 0 && !change.is_submodule());
-    let input: String = new.map(|change| format!("{}\n", change.new)).collect();
-    if input.is_empty() {
-        return Ok(0);
-    }
-    let sizes = scratch.git().call(["cat-file", "--batch-check=%(objectsize)", "--buffer"]).input(input).stdout()?;
-    let sizes = String::from_utf8_lossy(&sizes).lines().filter_map(|line| line.parse::<u64>().ok()).collect::<Vec<_>>();
+    let sizes = scratch.git().sizes(new.map(|change| &change.new))?;
     // What is replaced stays beside the new until all has landed; and a file takes whole blocks.
-    let needed: u64 = sizes.iter().map(|size| size.next_multiple_of(4096)).sum();
+    let needed: u64 = sizes.iter().flatten().map(|size| size.next_multiple_of(4096)).sum();
     Ok(needed.saturating_sub(free))
 }

@@ -178,13 +178,10 @@ pub fn written(repo: &Repo, landings: &[Landing]) -> Result<BTreeMap<Vec<u8>, Re
     }
     let mut landings: Vec<&Landing> = landings.iter().collect();
     landings.sort_by_key(|landing| landing.number);
-    let input: String = landings.iter().map(|landing| format!("{}:written\n", landing.commit)).collect();
-    let blobs = repo.git.call(["cat-file", "--batch=%(objectsize)", "--buffer"]).input(input).stdout()?;
-    let mut rest = blobs.as_slice();
-    while let Some(end) = rest.iter().position(|&byte| byte == b'\n') {
+    let texts = repo.git.contents(landings.iter().map(|landing| format!("{}:written", landing.commit)))?;
+    for text in texts.iter() {
+        let text = text?;
         let bad = || Error::failed("the record of a landing is damaged");
-        let size: usize = std::str::from_utf8(&rest[..end]).ok().and_then(|size| size.parse().ok()).ok_or_else(bad)?;
-        let text = rest.get(end + 1..end + 1 + size).ok_or_else(bad)?;
         let mut fields = text.split(|&byte| byte == 0);
         while let (Some(meta), Some(path)) = (fields.next(), fields.next()) {
             let record = std::str::from_utf8(meta).ok().and_then(parse).ok_or_else(bad)?;
@@ -193,7 +190,6 @@ pub fn written(repo: &Repo, landings: &[Landing]) -> Result<BTreeMap<Vec<u8>, Re
                 None => written.remove(path),
             };
         }
-        rest = rest.get(end + size + 2..).unwrap_or_default();
     }
     Ok(written)
 }
