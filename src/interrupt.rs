@@ -130,6 +130,7 @@ fn write_while(fd: BorrowedFd<'_>, bytes: &[u8], mut wanted: impl FnMut() -> io:
 }
 
 /// Reads a file until the user interrupts, with [`Error::interrupted`] in its error.
+#[derive(Debug)]
 pub struct Reader<F>(pub F);
 
 impl<F: AsFd> Read for Reader<F> {

@@ -7,7 +7,8 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::os::fd::OwnedFd;
+use std::io::{self, BufRead, BufReader, PipeReader, PipeWriter};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
@@ -189,24 +190,51 @@ impl Call {
         text
     }
 
-    fn spawn(self, stdout: Option<File>) -> Result<Output> {
-        self.reporter.call(&self.shown(), &self.shown_with(&self.fixed));
-        let program = find(self.program)?;
-        let mut call = duct::cmd(program, self.fixed.iter().chain(&self.args)).unchecked().stderr_capture();
+    /// Starts the child for questions, one after the other. No interrupt of the terminal's reaches it.
+    ///
+    /// # Errors
+    /// As [`Call::run`].
+    pub fn converse(self) -> Result<Dialogue> {
+        let (program, shown) = (self.program, self.shown());
+        let failed = |error| Error::failed(format!("cannot run '{program}'")).source(error);
+        let (input, questions) = io::pipe().map_err(failed)?;
+        let (answers, output) = io::pipe().map_err(failed)?;
+        let call = self.apart().expression()?.stdin_file(input).stdout_file(output);
+        let child = call.start().map_err(failed)?;
+        // The expression holds the child's ends of the pipes.
+        drop(call);
+        let answers = BufReader::with_capacity(64 << 10, interrupt::Reader(answers));
+        Ok(Dialogue { child, shown, questions: Some(questions), answers })
+    }
+
+    fn spawn(mut self, stdout: Option<File>) -> Result<Output> {
+        let (program, apart) = (self.program, self.apart || interrupt::shielded());
+        let input = std::mem::replace(&mut self.input, Input::Null);
+        self.apart = apart;
+        let mut call = self.expression()?;
         call = match stdout {
             Some(file) => call.stdout_file(file),
             None => call.stdout_capture(),
         };
-        call = match self.input {
+        call = match input {
             Input::Null => call.stdin_null(),
             Input::Bytes(bytes) => call.stdin_bytes(bytes),
             Input::File(file) => call.stdin_file(file),
         };
+        let failed = |error| Error::failed(format!("cannot run '{program}'")).source(error);
+        let child = call.start().map_err(failed)?;
+        let output = if apart { child.into_output().map_err(failed)? } else { outlast(child).map_err(failed)?? };
+        Ok(Output { code: output.status.code(), stdout: output.stdout, stderr: output.stderr })
+    }
+
+    /// Tells of the call, and returns it but for stdin and stdout.
+    fn expression(self) -> Result<duct::Expression> {
+        self.reporter.call(&self.shown(), &self.shown_with(&self.fixed));
+        let mut call = duct::cmd(find(self.program)?, self.fixed.iter().chain(&self.args)).unchecked().stderr_capture();
         if let Some(dir) = self.dir {
             call = call.dir(dir);
         }
-        let apart = self.apart || interrupt::shielded();
-        if apart {
+        if self.apart {
             // The terminal sends Ctrl-C to a whole process group.
             call = call.before_spawn(|command| {
                 command.process_group(0);
@@ -220,10 +248,55 @@ impl Call {
         for name in self.unset {
             call = call.env_remove(name);
         }
-        let failed = |error| Error::failed(format!("cannot run '{}'", self.program)).source(error);
-        let child = call.start().map_err(failed)?;
-        let output = if apart { child.into_output().map_err(failed)? } else { outlast(child).map_err(failed)?? };
-        Ok(Output { code: output.status.code(), stdout: output.stdout, stderr: output.stderr })
+        Ok(call)
+    }
+}
+
+/// A child that answers questions until this is dropped.
+#[derive(Debug)]
+pub struct Dialogue {
+    child: duct::Handle,
+    shown: String,
+    questions: Option<PipeWriter>,
+    answers: BufReader<interrupt::Reader<PipeReader>>,
+}
+
+impl Dialogue {
+    /// Writes questions, all of which the child must read before it answers; has `read` read the answers.
+    ///
+    /// # Errors
+    /// When the child has ended, with its stderr; and those of `read`.
+    pub fn ask<T>(&mut self, questions: &[u8], read: impl FnOnce(&mut dyn BufRead) -> io::Result<T>) -> Result<T> {
+        let pipe = self.questions.as_ref().map(AsFd::as_fd);
+        let asked = pipe.map_or(Ok(false), |pipe| interrupt::write(pipe, questions));
+        let answer = match asked {
+            Ok(true) => read(&mut self.answers),
+            Ok(false) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Err(error) => Err(error),
+        };
+        answer.map_err(|error| {
+            interrupt::check().err().unwrap_or_else(|| match error.kind() {
+                io::ErrorKind::UnexpectedEof => self.end(),
+                _ => Error::failed(format!("cannot read what '{}' prints", self.shown)).source(error),
+            })
+        })
+    }
+
+    /// Returns the error for a child that has ended too early.
+    fn end(&mut self) -> Error {
+        self.questions = None;
+        let output = self.child.wait().cloned();
+        let code = output.as_ref().ok().and_then(|output| output.status.code());
+        let stderr = output.map(|output| output.stderr).unwrap_or_default();
+        Output { code, stdout: Vec::new(), stderr }.failure(&self.shown)
+    }
+}
+
+impl Drop for Dialogue {
+    fn drop(&mut self) {
+        self.questions = None;
+        // It may be in the middle of an answer that nobody wants.
+        let _ = self.child.kill();
     }
 }
 

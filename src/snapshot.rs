@@ -163,10 +163,24 @@ impl Change {
     /// # Errors
     /// [`Error::unverified`] when it is not of that form.
     pub fn parse_all(raw: &[u8]) -> Result<Vec<Change>> {
+        Ok(Change::parse_pairs(raw, &[])?.swap_remove(0))
+    }
+
+    /// Reads several of these lists, each of which begins with its line of `heads`; what comes before is a list, too.
+    ///
+    /// # Errors
+    /// As [`Change::parse_all`].
+    pub fn parse_pairs(raw: &[u8], heads: &[String]) -> Result<Vec<Vec<Change>>> {
         let bad = || Error::unverified("the list of changed files is damaged");
         let mut fields = raw.split(|&byte| byte == 0);
-        let mut changes = Vec::new();
-        while let Some(meta) = fields.next() {
+        let mut heads = heads.iter();
+        let (mut changes, mut lists) = (Vec::new(), Vec::new());
+        while let Some(mut meta) = fields.next() {
+            while !meta.is_empty() && meta[0] != b':' {
+                let head = heads.next().ok_or_else(bad)?;
+                meta = meta.strip_prefix(head.as_bytes()).ok_or_else(bad)?;
+                lists.push(std::mem::take(&mut changes));
+            }
             if meta.is_empty() {
                 break;
             }
@@ -186,7 +200,11 @@ impl Change {
             }
             changes.push(Change { status, old_mode, new_mode, old, new, path, from });
         }
-        Ok(changes)
+        lists.push(changes);
+        if heads.next().is_some() {
+            return Err(bad());
+        }
+        Ok(lists)
     }
 }
 

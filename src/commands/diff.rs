@@ -17,11 +17,11 @@ pub fn run(args: &Diff, app: &App) -> Result<ExitCode> {
     let records = repo.records(&args.vm)?;
     let vm = app.settings.vm(&args.vm, records.path.as_deref(), Some(&repo.name()))?;
     let base = Base::choose(args.taking.base_commit.as_deref(), &vm, Some((&repo, &records)), app)?;
-    let snapshot = taking::take(app, &repo, &vm, &records, &base, &args.taking)?;
+    let (snapshot, scratch) = taking::take(app, &repo, &vm, &records, &base, &args.taking)?;
     if base.is_open() {
         pull::refuse_open_base(app, &repo, &records, &snapshot)?;
     }
-    let trees = landing::difference(&repo, &records, &snapshot)?;
+    let trees = landing::difference(&repo, &records, &snapshot, &scratch)?;
     if trees[0] == trees[1] {
         app.ui().status(&format!("nothing new from '{}' since {}", vm.name, base.shown(&snapshot)));
         return Ok(ExitCode::SUCCESS);

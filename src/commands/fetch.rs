@@ -42,7 +42,7 @@ fn fetch(name: &str, args: &Fetch, app: &App, repo: &Repo) -> Result<()> {
     let records = repo.records(name)?;
     let vm = app.settings.vm(name, records.path.as_deref(), Some(&repo.name()))?;
     let base = Base::choose(args.taking.base_commit.as_deref(), &vm, Some((repo, &records)), app)?;
-    let snapshot = taking::take(app, repo, &vm, &records, &base, &args.taking)?;
+    let (snapshot, _) = taking::take(app, repo, &vm, &records, &base, &args.taking)?;
     if args.json {
         let files = report::json_changes(&snapshot.changed);
         return report::json(app.ui(), &Fetched { snapshot: report::json_snapshot(&vm.name, &snapshot), files });

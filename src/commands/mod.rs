@@ -27,9 +27,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use crate::cli::{Cli, Command, Global};
-use crate::error::{Error, Result, Suggestion};
+use crate::error::{Error, Kind, Result, Suggestion};
 use crate::guest::Guest;
-use crate::host::Repo;
+use crate::host::{self, Repo};
 use crate::reporter::Reporter;
 use crate::settings::{self, Flags, Settings};
 use crate::text;
@@ -131,7 +131,10 @@ pub fn run(cli: Cli, words: Vec<OsString>) -> ExitCode {
     if !matches!(cli.command, Command::Complete(_)) {
         warn_of_unknown_keys(&app);
     }
-    dispatch(&cli.command, &app).unwrap_or_else(|error| app.voice.fail(&error))
+    dispatch(&cli.command, &app).unwrap_or_else(|error| {
+        let may_be_git = matches!(error.kind(), Kind::Failed | Kind::Bug);
+        app.voice.fail(&if may_be_git { host::or_too_old(error, &app.reporter()) } else { error })
+    })
 }
 
 /// Says that the command line is wrong, in JSON too where it asks for that.

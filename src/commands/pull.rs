@@ -34,14 +34,14 @@ pub fn run(args: &Pull, app: &App) -> Result<ExitCode> {
     let records = repo.records(&args.vm)?;
     let vm = app.settings.vm(&args.vm, records.path.as_deref(), Some(&repo.name()))?;
     let base = Base::choose(args.taking.base_commit.as_deref(), &vm, Some((&repo, &records)), app)?;
-    let snapshot = taking::take(app, &repo, &vm, &records, &base, &args.taking)?;
+    let (snapshot, scratch) = taking::take(app, &repo, &vm, &records, &base, &args.taking)?;
     if base.is_open() {
         refuse_open_base(app, &repo, &records, &snapshot)?;
     }
 
     let pathspecs = repo.pathspecs(&args.pathspecs);
     let blocked = |blocked| blocked::error(blocked, app, &repo, args);
-    let plan = landing::plan(&repo, &records, &snapshot, &pathspecs, how).map_err(blocked)?;
+    let plan = landing::plan(&repo, &records, &snapshot, scratch, &pathspecs, how).map_err(blocked)?;
     tell_recovered(app, plan.told.recovered.as_deref());
     let told = Told::of(&plan, args, &vm, &base, &snapshot)?;
     let landing = app.ui().progress("landing");

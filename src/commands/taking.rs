@@ -6,6 +6,7 @@ use crate::cli::Taking;
 use crate::error::Result;
 use crate::guest::{Payload, Request};
 use crate::host::intake::Taken;
+use crate::host::scratch::Scratch;
 use crate::host::{Records, Repo};
 use crate::snapshot::Snapshot;
 use crate::vm::Vm;
@@ -32,11 +33,18 @@ pub fn request(
     })
 }
 
-/// Brings the guest's snapshot into the repository, proven.
+/// Brings the guest's snapshot into the repository, proven; returns with it the scratch repository that it came in.
 ///
 /// # Errors
 /// If the guest cannot do it, the connection is lost, or what arrives does not verify.
-pub fn take(app: &App, repo: &Repo, vm: &Vm, records: &Records, base: &Base, taking: &Taking) -> Result<Snapshot> {
+pub fn take(
+    app: &App,
+    repo: &Repo,
+    vm: &Vm,
+    records: &Records,
+    base: &Base,
+    taking: &Taking,
+) -> Result<(Snapshot, Scratch)> {
     let mut request = request(app, Some(records), base, taking, Payload::History)?;
     request.given = records.given();
     let guest = app.connect(vm)?;

@@ -2,7 +2,7 @@
 //!
 //! It arrives in a scratch repository, and leaves that only once it is proven.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read, Seek, Write};
@@ -10,7 +10,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 
 use super::Repo;
-use super::git::Git;
+use super::git::{Git, Object};
 use super::scratch::Scratch;
 use crate::error::{Context, Error, Next, Result};
 use crate::process::{Call, Output};
@@ -29,8 +29,6 @@ const LIST: u64 = 128 << 20;
 /// How much memory git may ask for at once while it lists changed files. It keeps all of them, and a pointer to each in
 /// one array: this is some 700,000 files. A few small trees that name each other again and again stand for billions.
 const LIST_ALLOC_LIMIT: &str = "8m";
-/// How many small files are looked at at a time.
-const POINTERS_AT_ONCE: usize = 50_000;
 /// The severities with which git itself lets old history in: none of these can harm, and all of them occur. What names a
 /// `.git` in any spelling, leaves the tree or plays with links stays fatal. All are known to git 2.38.
 const HARMLESS: [&str; 16] = [
@@ -112,7 +110,7 @@ impl Taken {
         scratch: Scratch,
     ) -> Result<Taken> {
         index(vm, &scratch, pack, rules, Links::Leave)?;
-        Taken::proven(vm, asked, claim, scratch, None)
+        Taken::proven(vm, asked, claim, scratch)
     }
 
     /// Proves the whole history that leads to base and snapshot, in a repository that knows nothing else.
@@ -127,7 +125,7 @@ impl Taken {
         if output.code != Some(0) {
             return Err(unverified(vm).caused_by(output.failure("git rev-list")));
         }
-        Taken::proven(vm, asked, claim, scratch, None)
+        Taken::proven(vm, asked, claim, scratch)
     }
 
     /// Proves the history that leads to base and snapshot. Every object that it names was sent, or is one that this guest
@@ -149,32 +147,20 @@ impl Taken {
         let length = pack.metadata().context(|| "cannot read what the guest sent".to_owned())?.size();
         index(vm, &scratch, pack, rules, Links::Follow(repo))?;
         let sent = sent(&scratch, repo, length)?;
-        let commits = connected(vm, repo, &scratch, &claim, &sent)?;
-        let taken = Taken::proven(vm, asked, claim, scratch, commits)?;
-        Ok(Taken { is_old: sent.objects.is_empty(), ..taken })
+        let unsent = unsent(vm, repo, &scratch, &claim, &sent)?;
+        let trees = Trees::read(vm, asked, &claim, scratch.git(), given_of(&claim, &unsent))?;
+        let (changed, known) = list(vm, scratch.git(), &trees)?;
+        connected(vm, repo, &scratch, unsent, &known, &claim.without)?;
+        Ok(Taken { is_old: sent.objects.is_empty(), ..Taken::of(vm, claim, scratch, changed)? })
     }
 
-    fn proven(vm: &str, asked: &Asked, claim: Claim, scratch: Scratch, commits: Option<Commits>) -> Result<Taken> {
-        let git = scratch.git();
-        let base = match asked {
-            Asked::Head => &claim.head,
-            Asked::Commit(base) => base,
-            Asked::Revision => &claim.base,
-        };
-        if *base != claim.base {
-            return Err(unproven(format!("guest '{vm}' answered another base than the one that was asked for")));
-        }
-        let commits = match commits {
-            Some(commits) => commits,
-            None => Commits::read(git, [&claim.commit, &claim.base])?,
-        };
-        let (Some((tree, parents)), Some(_)) = (commits.0.get(&claim.commit), commits.0.get(&claim.base)) else {
-            return Err(unproven(format!("guest '{vm}' did not send the commits that it announced")));
-        };
-        if *tree != claim.tree || *parents != [claim.head.clone()] {
-            return Err(unproven(format!("guest '{vm}' announced another tree or HEAD than those of its snapshot")));
-        }
-        let changed = list(vm, git, &claim)?;
+    fn proven(vm: &str, asked: &Asked, claim: Claim, scratch: Scratch) -> Result<Taken> {
+        let trees = Trees::read(vm, asked, &claim, scratch.git(), &[])?;
+        let (changed, _) = list(vm, scratch.git(), &trees)?;
+        Taken::of(vm, claim, scratch, changed)
+    }
+
+    fn of(vm: &str, claim: Claim, scratch: Scratch, changed: Vec<Change>) -> Result<Taken> {
         let paths = changed.iter().flat_map(|change| [Some(&change.path), change.from.as_ref()]).flatten();
         refuse_reserved(paths.map(Vec::as_slice))?;
         let Claim { base, head, branch, tree, commit, commits, since_prepare, mut notes, .. } = claim;
@@ -243,17 +229,20 @@ impl Taken {
         call.args(ends).args(pathspecs.iter().cloned())
     }
 
-    /// Keeps the work in the repository, and records it as `refs/banger/<vm>/snapshot`.
+    /// Keeps the work in the repository, and records it as the snapshot of a vm; returns with it the repository that it came
+    /// in, from which a landing can go on.
     ///
     /// # Errors
     /// When it cannot be kept.
-    pub fn keep(self, repo: &Repo, vm: &str) -> Result<Snapshot> {
+    pub fn keep(self, repo: &Repo, vm: &str) -> Result<(Snapshot, Scratch)> {
         // A pack without objects would stay in the repository, too.
-        if !self.is_old {
-            self.scratch.hand_over(repo)?;
+        if self.is_old {
+            self.scratch.drop_packs()?
+        } else {
+            self.scratch.hand_over(repo)?
         }
         repo.update(format!("update {} {}\n", repo.vm_ref(vm, "snapshot")?, self.snapshot.commit))?;
-        Ok(self.snapshot)
+        Ok((self.snapshot, self.scratch))
     }
 }
 
@@ -354,17 +343,81 @@ fn left_out(vm: &str, claim: &Claim, given: &[Oid]) -> Result<()> {
     }
 }
 
-/// Lists the files that differ between base and snapshot.
-fn list(vm: &str, git: &Git, claim: &Claim) -> Result<Vec<Change>> {
-    let call = git.diff_call(&claim.base, &claim.commit, true, &[]).env("GIT_ALLOC_LIMIT", LIST_ALLOC_LIMIT);
-    let too_many = || unproven(format!("guest '{vm}' has more changed files than can be listed"));
-    let Some((output, list)) = bounded(call, LIST, Vec::new())? else { return Err(too_many()) };
-    if output.code == Some(0) {
-        return Change::parse_all(&list);
+/// The trees that work is compared with.
+struct Trees {
+    base: Oid,
+    snapshot: Oid,
+    /// Those of commits that this guest was given or gave.
+    given: Vec<Oid>,
+}
+
+impl Trees {
+    /// Reads them; proves that the commits are those that were asked for and announced.
+    fn read(vm: &str, asked: &Asked, claim: &Claim, git: &Git, given: &[Oid]) -> Result<Trees> {
+        let asked = match asked {
+            Asked::Head => &claim.head,
+            Asked::Commit(base) => base,
+            Asked::Revision => &claim.base,
+        };
+        if *asked != claim.base {
+            return Err(unproven(format!("guest '{vm}' answered another base than the one that was asked for")));
+        }
+        let Claim { commit, base, .. } = claim;
+        let tree = |commit: &Oid| format!("{commit}^{{tree}}");
+        let names = [format!("{commit}^0"), format!("{base}^0"), tree(base)];
+        let names = names.into_iter().chain(given.iter().map(tree));
+        let mut ids = git.objects(names, |object| object.map(|object| object.id))?.into_iter();
+        let mut id = || ids.next().flatten();
+        let (true, true, Some(base)) = (id().as_ref() == Some(commit), id().as_ref() == Some(base), id()) else {
+            return Err(unproven(format!("guest '{vm}' did not send the commits that it announced")));
+        };
+        if !begins_with(git, commit, &claim.tree, &claim.head)? {
+            return Err(unproven(format!("guest '{vm}' announced another tree or HEAD than those of its snapshot")));
+        }
+        Ok(Trees { base, snapshot: claim.tree.clone(), given: ids.flatten().collect() })
     }
-    let is_limit = says(&output.stderr, b"over limit") || says(&output.stderr, b"ut of memory");
-    let error = if is_limit { too_many() } else { unproven(format!("guest '{vm}' did not send all of its work")) };
-    Err(error.caused_by(output.failure("git diff-tree")))
+}
+
+/// Tells whether a commit has this tree, and this commit as its only parent, which need not be there. git reads both from the
+/// first lines of a commit: its tree, then each of its parents (parse_commit_buffer in git).
+fn begins_with(git: &Git, commit: &Oid, tree: &Oid, parent: &Oid) -> Result<bool> {
+    let (expected, more) = (format!("tree {tree}\nparent {parent}\n"), b"parent ");
+    let mut is = false;
+    git.each([commit], |_, content| {
+        let mut start = Vec::new();
+        let Some(content) = content else { return Ok(()) };
+        let length = expected.len() + more.len();
+        content.take(length as u64).read_to_end(&mut start).context(|| "cannot read what git prints".to_owned())?;
+        is = start.strip_prefix(expected.as_bytes()).is_some_and(|rest| rest != more);
+        Ok(())
+    })?;
+    Ok(is)
+}
+
+/// Lists the files that differ between base and snapshot; and all that the given commits have at the paths where they differ
+/// from the snapshot, with the trees.
+fn list(vm: &str, git: &Git, trees: &Trees) -> Result<(Vec<Change>, HashSet<Oid>)> {
+    let from = [&trees.base].into_iter().chain(&trees.given);
+    let pairs: Vec<String> = from.map(|from| format!("{from} {}\n", trees.snapshot)).collect();
+    let fixed = ["diff-tree", "--stdin", "-r", "-z", "--raw", "--no-abbrev", "--ignore-submodules=none"];
+    let call = git.call(fixed).arg("--find-renames=100%").args((!trees.given.is_empty()).then_some("-t"));
+    let call = call.input(pairs.concat()).env("GIT_ALLOC_LIMIT", LIST_ALLOC_LIMIT);
+    let too_many = || unproven(format!("guest '{vm}' has more changed files than can be listed"));
+    let Some((output, list)) = bounded(call, LIST * pairs.len() as u64, Vec::new())? else { return Err(too_many()) };
+    if output.code != Some(0) {
+        let is_limit = says(&output.stderr, b"over limit") || says(&output.stderr, b"ut of memory");
+        let error = if is_limit { too_many() } else { unproven(format!("guest '{vm}' did not send all of its work")) };
+        return Err(error.caused_by(output.failure("git diff-tree")));
+    }
+    let mut lists = Change::parse_pairs(&list, &pairs)?.into_iter().skip(1);
+    let mut changed = lists.next().unwrap_or_default();
+    changed.retain(|change| !is_tree(change.old_mode) && !is_tree(change.new_mode));
+    Ok((changed, lists.flatten().map(|change| change.old).chain(trees.given.iter().cloned()).collect()))
+}
+
+/// Tells whether a mode is that of a folder.
+fn is_tree(mode: u32) -> bool {
+    mode == 0o040000
 }
 
 /// Tells whether git says something.
@@ -435,80 +488,52 @@ fn sent(scratch: &Scratch, repo: &Repo, length: u64) -> Result<Sent> {
     Ok(sent)
 }
 
-/// Trees and parents of commits, as git reads them.
-struct Commits(HashMap<Oid, (Oid, Vec<Oid>)>);
-
-impl Commits {
-    /// Reads them; one that is not there, or is no commit, is not among them.
-    fn read<'a>(git: &Git, commits: impl IntoIterator<Item = &'a Oid>) -> Result<Commits> {
-        let ids = commits.into_iter().map(Oid::as_str);
-        let call = git.call(["rev-list", "--no-walk=unsorted", "--no-commit-header", "--format=%H %T %P"]).args(ids);
-        let output = call.run()?;
-        let lines = String::from_utf8_lossy(if output.code == Some(0) { &output.stdout } else { b"" }).into_owned();
-        let mut found = HashMap::new();
-        for line in lines.lines() {
-            let mut ids = line.split_whitespace().map(str::parse::<Oid>);
-            if let (Some(id), Some(tree)) = (ids.next(), ids.next()) {
-                found.insert(id?, (tree?, ids.collect::<Result<_, _>>()?));
-            }
-        }
-        Ok(Commits(found))
-    }
-}
-
-/// Proves that all that leads to base and snapshot was sent, or is what this guest was given or gave. Returns the commits, if
-/// it had to read them.
-fn connected(vm: &str, repo: &Repo, scratch: &Scratch, claim: &Claim, sent: &Sent) -> Result<Option<Commits>> {
-    let given = &claim.without;
-    let not = given.iter().map(|commit| format!("^{commit}\n"));
+/// Returns what leads to base and snapshot and was not sent, apart from what leads to commits that the guest says that it
+/// left out; and what others in the pack are deltas against.
+fn unsent(vm: &str, repo: &Repo, scratch: &Scratch, claim: &Claim, sent: &Sent) -> Result<HashSet<Oid>> {
+    let not = claim.without.iter().map(|commit| format!("^{commit}\n"));
     let input: String = [format!("{}\n{}\n", claim.commit, claim.base)].into_iter().chain(not).collect();
     let call = scratch.git().call(["rev-list", "--objects", "--no-object-names", "--stdin"]).input(input);
     let output = call.run()?;
     if output.code != Some(0) {
         return Err(failed(vm, "git rev-list", &output, repo)?);
     }
-    let list = String::from_utf8_lossy(&output.stdout);
-    let mut odd = HashSet::new();
-    for line in list.lines() {
+    let mut unsent: HashSet<Oid> = sent.bases.iter().cloned().collect();
+    for line in String::from_utf8_lossy(&output.stdout).lines() {
         let oid: Oid = line.parse()?;
         if !sent.objects.contains(&oid) {
-            odd.insert(oid);
+            unsent.insert(oid);
         }
     }
-    odd.extend(sent.bases.iter().cloned());
-    let mut commits = None;
-    if odd.is_empty() {
-        return Ok(commits);
-    }
+    Ok(unsent)
+}
+
+/// Returns the commits that are to tell of what was not sent.
+fn given_of<'a>(claim: &'a Claim, unsent: &HashSet<Oid>) -> &'a [Oid] {
+    if unsent.is_empty() { &[] } else { &claim.without }
+}
+
+/// Proves that all that was not sent is what this guest was given or gave; `known` is a part of that.
+fn connected(
+    vm: &str,
+    repo: &Repo,
+    scratch: &Scratch,
+    mut unsent: HashSet<Oid>,
+    known: &HashSet<Oid>,
+    given: &[Oid],
+) -> Result<()> {
     // Most are what was at the paths that changed, or the roots of what was given: only the rest is worth a walk of all that
     // was given.
-    if !given.is_empty() {
-        let raw = ["diff-tree", "--stdin", "-m", "-r", "-t", "--raw", "--no-renames", "--no-abbrev", "--no-commit-id"];
-        let input: String = given.iter().map(|commit| format!("{} {commit}\n", claim.commit)).collect();
-        let known = scratch.git().call(raw).input(input).stdout()?;
-        for id in String::from_utf8_lossy(&known).lines().filter_map(|line| line.split(' ').nth(2)) {
-            if let Ok(oid) = id.parse() {
-                odd.remove(&oid);
-            }
-        }
-    }
-    if !odd.is_empty() && !given.is_empty() {
-        let read = Commits::read(scratch.git(), given.iter().chain([&claim.commit, &claim.base]))?;
-        for (commit, (tree, _)) in given.iter().filter_map(|commit| Some((commit, read.0.get(commit)?))) {
-            odd.remove(commit);
-            odd.remove(tree);
-        }
-        commits = Some(read);
-    }
-    if !odd.is_empty() && !given.is_empty() {
+    unsent.retain(|oid| !known.contains(oid) && !given.contains(oid));
+    if !unsent.is_empty() && !given.is_empty() {
         let input: String = given.iter().map(|commit| format!("{commit}\n")).collect();
         let call = scratch.git().call(["rev-list", "--objects", "--no-object-names", "--stdin"]).input(input);
         for id in String::from_utf8_lossy(&call.stdout()?).lines() {
-            odd.remove(&id.parse()?);
+            unsent.remove(&id.parse()?);
         }
     }
-    match odd.iter().min() {
-        None => Ok(commits),
+    match unsent.iter().min() {
+        None => Ok(()),
         Some(oid) => {
             let what = format!("guest '{vm}' names object {}, which it neither sent nor was given", oid.short());
             Err(lacking(unproven(what), repo)?)
@@ -535,40 +560,33 @@ fn note_moved_submodules(changed: &[Change], notes: &mut Vec<Note>) {
 /// than 1024 bytes, with a fixed first line; and how many bytes there are to write.
 fn files(scratch: &Scratch, vm: &str, changed: &[Change]) -> Result<(Vec<Note>, u64)> {
     const FIRST: &[u8] = b"version https://git-lfs.github.com/spec/v1\n";
-    const LARGEST: usize = 1024;
+    const LARGEST: u64 = 1024;
     // Both sides of each file must be there, or no patch can be made of them.
     let is_file = |mode: u32| mode != 0 && mode != GITLINK;
     let before = changed.iter().filter(|change| is_file(change.old_mode)).map(|change| &change.old);
     let after = changed.iter().filter(|change| is_file(change.new_mode));
-    let input: String = after.clone().map(|change| &change.new).chain(before).map(|oid| format!("{oid}\n")).collect();
-    if input.is_empty() {
-        return Ok((Vec::new(), 0));
-    }
-    let expected = input.lines().count();
-    let sizes = scratch.git().call(["cat-file", "--batch-check=%(objecttype) %(objectsize)", "--buffer"]).input(input);
-    let sizes = String::from_utf8_lossy(&sizes.stdout()?).into_owned();
-    let blob = |line: &str| {
-        let (kind, size) = line.split_once(' ')?;
-        (kind == "blob").then(|| size.parse::<usize>().ok()).flatten()
-    };
-    let sizes: Vec<_> = sizes.lines().map(blob).collect();
-    if sizes.len() != expected || sizes.contains(&None) {
+    let blob = |object: Option<Object>| object.filter(|object| object.kind == "blob").map(|object| object.size);
+    let sizes = scratch.git().objects(after.clone().map(|change| &change.new).chain(before), blob)?;
+    if sizes.contains(&None) {
         return Err(unproven(format!("guest '{vm}' did not send all of its files")));
     }
-    let is_small = |change: &Change, size: Option<usize>| {
+    let is_small = |change: &Change, size: Option<u64>| {
         change.new_mode & 0o170000 == 0o100000 && size.is_some_and(|size| size < LARGEST)
     };
-    let bytes = after.clone().zip(&sizes).filter_map(|(_, size)| size.map(|size| size as u64)).sum();
+    let bytes = after.clone().zip(&sizes).filter_map(|(_, size)| *size).sum();
     let small: Vec<_> = after.zip(sizes).filter(|(change, size)| is_small(change, *size)).collect();
     let mut notes = Vec::new();
-    for small in small.chunks(POINTERS_AT_ONCE) {
-        let contents = scratch.git().contents(small.iter().map(|(change, _)| &change.new))?;
-        for ((change, _), content) in small.iter().zip(contents.iter()) {
-            if content?.starts_with(FIRST) {
-                notes.push(Note { kind: NoteKind::LfsPointer, path: change.path.clone() });
-            }
+    scratch.git().each(small.iter().map(|(change, _)| &change.new), |number, content| {
+        let (mut start, Some(content)) = (Vec::new(), content) else { return Ok(()) };
+        content
+            .take(FIRST.len() as u64)
+            .read_to_end(&mut start)
+            .context(|| "cannot read what git prints".to_owned())?;
+        if start == FIRST {
+            notes.push(Note { kind: NoteKind::LfsPointer, path: small[number].0.path.clone() });
         }
-    }
+        Ok(())
+    })?;
     Ok((notes, bytes))
 }
 

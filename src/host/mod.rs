@@ -29,6 +29,7 @@ use crate::process::Call;
 use crate::reporter::Reporter;
 use crate::snapshot::{Change, Oid};
 
+pub use git::or_too_old;
 use git::{Git, Worktree};
 pub use jj::root as jj_root;
 use jj::{Checkout, Jj};
@@ -74,7 +75,10 @@ impl Repo {
     /// # Errors
     /// When there is none, or git is missing or too old, or jj where there is no way without.
     pub fn open(dir: Option<&Path>, reporter: &Arc<dyn Reporter>) -> Result<Repo> {
-        git::check_version(reporter)?;
+        Repo::find(dir, reporter).map_err(|error| git::or_too_old(error, reporter))
+    }
+
+    fn find(dir: Option<&Path>, reporter: &Arc<dyn Reporter>) -> Result<Repo> {
         if let Some(jj) = Jj::find(dir, reporter)? {
             return Checkout::open(jj, dir, reporter);
         }

@@ -100,10 +100,21 @@ impl Scratch {
         self.git.call(["fast-import", "--quiet", "--force", "--done"]).input(stream).stdout()
     }
 
-    /// Moves all objects into those of a repository, which from then on has them.
+    /// Removes the packs that came.
     ///
     /// # Errors
-    /// When one cannot be moved; what was moved by then is harmless.
+    /// When one cannot be removed.
+    pub fn drop_packs(&self) -> Result<()> {
+        let packs = self.path("objects/pack");
+        let again = || fs::remove_dir_all(&packs).and_then(|()| fs::create_dir(&packs));
+        again().context(|| "cannot remove temporary files".to_owned())
+    }
+
+    /// Adds all objects to those of a repository, which from then on has them. They stay here too: a git that reads one may
+    /// come back to its file.
+    ///
+    /// # Errors
+    /// When one cannot be added; what was added by then is harmless.
     pub fn hand_over(&self, repo: &Repo) -> Result<()> {
         let context = || format!("cannot keep objects in '{}'", repo.objects.display());
         let list = |folder: &Path| {
@@ -121,17 +132,19 @@ impl Scratch {
             let to = repo.objects.join(name);
             fs::create_dir_all(&to).context(context)?;
             for file in files {
-                move_file(&file, &to.join(file.file_name().unwrap_or_default())).context(context)?;
+                share(&file, &to.join(file.file_name().unwrap_or_default())).context(context)?;
             }
         }
         Ok(())
     }
 }
 
-/// Moves a file; copies it where it goes to another file system.
-fn move_file(from: &Path, to: &Path) -> std::io::Result<()> {
-    match fs::rename(from, to) {
-        Err(error) if error.kind() == std::io::ErrorKind::CrossesDevices => {
+/// Gives a file a second name, or copies it where there can be none.
+fn share(from: &Path, to: &Path) -> std::io::Result<()> {
+    match fs::hard_link(from, to) {
+        // What an object's file holds follows from its name.
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             let folder = to.parent().unwrap_or(Path::new("."));
             let mut copy = tempfile::NamedTempFile::new_in(folder)?;
             std::io::copy(&mut fs::File::open(from)?, &mut copy)?;
@@ -139,6 +152,6 @@ fn move_file(from: &Path, to: &Path) -> std::io::Result<()> {
             fs::set_permissions(copy.path(), fs::metadata(from)?.permissions())?;
             copy.persist(to).map(drop).map_err(|error| error.error)
         }
-        moved => moved,
+        linked => linked,
     }
 }

@@ -345,3 +345,30 @@ fn neither_few_words_nor_many_nor_a_stdout_that_is_gone_break_it() {
         assert_eq!((first(&stderr), stderr.lines().count()), (first(&told), told.lines().count()), "{away}: {stderr}");
     }
 }
+
+#[test]
+fn a_git_that_is_too_old_is_named_in_place_of_what_it_fails_at() {
+    let guest = TestGuest::russh();
+    // What the git of that version does not know yet.
+    for (version, unknown, args) in [
+        ("2.30.9", "--path-format", vec!["prepare", VM]),
+        ("2.35.8", "--batch-command", vec!["pull", VM, "--base-commit", "HEAD@prepare"]),
+    ] {
+        let mut host = Host::new(&guest);
+        if args[0] == "pull" {
+            host.prepare();
+            guest.write("new", "theirs\n");
+        }
+        let script = format!(
+            "case \" $* \" in\n*' version '*) echo git version {version} ;;\n*{unknown}*) exit 129 ;;\n*) exec \
+             \"$REAL\" \"$@\" ;;\nesac"
+        );
+        host.wrap("git", &script);
+        let before = host.standing();
+        let ran = host.run(&args);
+        let said = format!("error: git version {version} is too old\n");
+        assert!(ran.code == Some(8) && ran.stderr.contains(&said), "{ran:?}");
+        assert!(ran.stderr.contains("git 2.38 or later is needed on this machine"), "{ran:?}");
+        before.assert_same(&host.standing());
+    }
+}

@@ -405,8 +405,8 @@ fn a_file_that_cannot_be_moved_keeps_everything_as_it_was() {
 fn a_recovery_takes_back_what_it_can_and_goes_on_later() {
     let (_guest, host) = edits();
     let before = State::of(&host);
-    // All but the new file are in their places: two calls a file, after four that stage.
-    let run = host.traced(&SINCE, "renameat2:signal=KILL:when=11");
+    // All but the new file are in their places: two calls a file.
+    let run = host.traced(&SINCE, "renameat2:signal=KILL:when=7");
     assert_eq!(run.code, None, "{}", run.stderr);
     let Some(bound) = Until::bound(&host.file("b")) else { return };
     for _ in 0..2 {
@@ -432,7 +432,7 @@ fn what_somebody_wrote_after_a_kill_is_set_aside_and_named() {
     let (guest, host) = edits();
     guest.write("zoo/other", "other\n");
     let before = State::of(&host);
-    let run = host.traced(&SINCE, "renameat2:signal=KILL:when=13");
+    let run = host.traced(&SINCE, "renameat2:signal=KILL:when=8");
     assert_eq!((run.code, host.read("zoo/new").as_str()), (None, "new\n"), "{}", run.stderr);
     host.write("zoo/new", "mine\n");
     fs::remove_file(host.file("a")).unwrap();

@@ -76,8 +76,7 @@ impl Desk {
         // As they are: their own filter may fail. git passes over one that is a symlink.
         let files: Vec<_> = found.iter().filter(|(_, entry)| entry.is_file()).collect();
         let texts = self.git.contents(files.iter().map(|(_, entry)| &entry.blob))?;
-        for ((path, _), text) in files.into_iter().zip(texts.iter()) {
-            let text = text?;
+        for ((path, _), text) in files.into_iter().zip(texts) {
             let place = self.folder.join(owned(path));
             let write = || {
                 place.parent().map_or(Ok(()), fs::create_dir_all)?;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::io::Read;
 use std::path::PathBuf;
 
+use super::Object;
 use super::filters::Desk;
 use crate::error::Result;
 use crate::host::entries::Entry;
@@ -69,17 +70,12 @@ pub fn among(desk: &Desk, files: &BTreeMap<Vec<u8>, Oid>) -> Result<BTreeMap<Vec
     let paths: Vec<&[u8]> = files.keys().map(Vec::as_slice).collect();
     let filtered = desk.attributes(&paths, &["filter"])?.into_iter().filter(|(_, _, value)| value == "lfs");
     let filtered: Vec<Vec<u8>> = filtered.map(|(path, ..)| path).collect();
-    let sizes = desk.git().sizes(filtered.iter().map(|path| &files[path]))?;
-    let is_small = |size: &Option<u64>| size.is_some_and(|size| size < LARGEST);
+    let is_small = |object: Option<Object>| object.is_some_and(|object| object.size < LARGEST);
+    let small = desk.git().objects(filtered.iter().map(|path| &files[path]), is_small)?;
     let small: Vec<_> =
-        filtered.into_iter().zip(sizes).filter(|(_, size)| is_small(size)).map(|(path, _)| path).collect();
+        filtered.into_iter().zip(small).filter(|(_, is_small)| *is_small).map(|(path, _)| path).collect();
     let texts = desk.git().contents(small.iter().map(|path| &files[path]))?;
-    for (path, text) in small.iter().zip(texts.iter()) {
-        let text = text?;
-        if text.starts_with(FIRST) {
-            pointers.insert(path.clone(), text.to_vec());
-        }
-    }
+    pointers.extend(small.into_iter().zip(texts).filter(|(_, text)| text.starts_with(FIRST)));
     Ok(pointers)
 }
 

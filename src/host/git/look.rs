@@ -502,7 +502,7 @@ impl Looker<'_> {
         let new = Change::parse_all(&self.git.call(fixed).stdout()?)?;
         let fixed = ["-c", "core.sparseCheckout=false", "ls-files", "-z", "-o", "--exclude-standard"];
         let untracked = from_nul(&self.git.call(fixed).stdout()?);
-        let sizes = self.git.sizes(missing.iter().map(|change| &change.old))?;
+        let sizes = self.git.objects(missing.iter().map(|change| &change.old), |object| object.map(|it| it.size))?;
         let mut sizes: HashSet<u64> = sizes.into_iter().flatten().collect();
         // On disk a file that is converted may have another.
         sizes.extend(missing.iter().filter_map(|change| Some(self.asked.written.get(&change.path)?.size)));

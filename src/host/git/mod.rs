@@ -7,12 +7,13 @@ mod worktree;
 
 use std::ffi::OsString;
 use std::fmt::Display;
+use std::io::{self, BufRead, Read};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::environment::git_environment;
 use crate::error::{Error, Result};
-use crate::process::Call;
+use crate::process::{Call, Dialogue};
 use crate::reporter::Reporter;
 use crate::snapshot::{Change, Oid};
 
@@ -74,8 +75,13 @@ pub struct Git {
     alone: bool,
     /// git-lfs writes the content that pointers stand for.
     content: bool,
+    /// A child that tells of objects, once there was a question.
+    reader: Arc<Mutex<Option<Dialogue>>>,
     reporter: Arc<dyn Reporter>,
 }
+
+/// So many objects at most are asked for at once.
+const AT_ONCE: usize = 10_000;
 
 impl Git {
     /// Aims git at a repository; without `work_tree` no call may need one.
@@ -88,6 +94,7 @@ impl Git {
             objects: None,
             alone: false,
             content: false,
+            reader: Arc::default(),
             reporter: Arc::clone(reporter),
         }
     }
@@ -99,7 +106,7 @@ impl Git {
 
     /// Returns a git that obeys no configuration and no attributes but those of its own repository and of ours.
     pub fn alone(self) -> Git {
-        Git { alone: true, ..self }
+        Git { alone: true, reader: Arc::default(), ..self }
     }
 
     /// Returns a git whose git-lfs writes content, for pointers whose content is here: for others it asks a server.
@@ -119,7 +126,7 @@ impl Git {
 
     /// Returns a git that puts objects into `objects`, and finds others there and by its list of alternates.
     pub fn with_objects(&self, objects: impl Into<PathBuf>) -> Git {
-        Git { objects: Some(objects.into()), ..self.clone() }
+        Git { objects: Some(objects.into()), reader: Arc::default(), ..self.clone() }
     }
 
     /// Starts a call of git with these arguments.
@@ -181,29 +188,83 @@ impl Git {
         if output.code == Some(0) { parse_oid(output.stdout).map(Some) } else { Ok(None) }
     }
 
-    /// Reads objects, which are named as git names them.
+    /// Tells `read` what each of these names stands for, as git reads names; `None` where that is not there.
     ///
     /// # Errors
     /// When git fails.
-    pub fn contents<N: Display>(&self, names: impl IntoIterator<Item = N>) -> Result<Contents> {
-        self.batch("--batch=%(objectsize)", names).map(Contents)
+    pub fn objects<N: Display, T>(
+        &self,
+        names: impl IntoIterator<Item = N>,
+        read: impl Fn(Option<Object>) -> T,
+    ) -> Result<Vec<T>> {
+        self.ask("info", names, |_, object, _| Ok(read(object)))
     }
 
-    /// Returns the size of each of these objects, in bytes; `None` where it is not there.
+    /// Returns the content of each of these objects.
     ///
     /// # Errors
-    /// When git fails.
-    pub fn sizes<N: Display>(&self, names: impl IntoIterator<Item = N>) -> Result<Vec<Option<u64>>> {
-        let list = self.batch("--batch-check=%(objectsize)", names)?;
-        Ok(String::from_utf8_lossy(&list).lines().map(|size| size.parse().ok()).collect())
+    /// When one is not there, or git fails.
+    pub fn contents<N: Display>(&self, names: impl IntoIterator<Item = N>) -> Result<Vec<Vec<u8>>> {
+        let contents = self.ask("contents", names, |_, object, content| {
+            let mut bytes = Vec::new();
+            content.read_to_end(&mut bytes)?;
+            Ok(object.map(|_| bytes))
+        })?;
+        let missing = || Error::failed("git cat-file did not find what it was asked for");
+        contents.into_iter().map(|content| content.ok_or_else(missing)).collect()
     }
 
-    fn batch<N: Display>(&self, what: &str, names: impl IntoIterator<Item = N>) -> Result<Vec<u8>> {
-        let input: String = names.into_iter().map(|name| format!("{name}\n")).collect();
-        if input.is_empty() {
-            return Ok(Vec::new());
+    /// Has `read` read the content of each of these objects; it is given their number, and no content where one is not there.
+    ///
+    /// # Errors
+    /// When git fails; and those of `read`.
+    pub fn each<N: Display>(
+        &self,
+        names: impl IntoIterator<Item = N>,
+        mut read: impl FnMut(usize, Option<&mut dyn Read>) -> Result<()>,
+    ) -> Result<()> {
+        let done = self.ask("contents", names, |number, object, content| Ok(read(number, object.map(|_| content))))?;
+        done.into_iter().collect()
+    }
+
+    /// Asks one child of git's, which lives as long as this does, about objects; `read` is given the number of each, what it
+    /// is, and, for `contents`, its content.
+    fn ask<N: Display, T>(
+        &self,
+        verb: &str,
+        names: impl IntoIterator<Item = N>,
+        mut read: impl FnMut(usize, Option<Object>, &mut dyn Read) -> io::Result<T>,
+    ) -> Result<Vec<T>> {
+        let mut names = names.into_iter();
+        let mut answers = Vec::new();
+        let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            // git keeps all questions until it answers.
+            let questions: Vec<String> = names.by_ref().take(AT_ONCE).map(|name| format!("{verb} {name}\n")).collect();
+            if questions.is_empty() {
+                return Ok(answers);
+            }
+            let mut child = match reader.take() {
+                Some(child) => child,
+                None => self.call(["cat-file", "--batch-command", "--buffer"]).converse()?,
+            };
+            child.ask(format!("{}flush\n", questions.concat()).as_bytes(), |said| {
+                for _ in &questions {
+                    let object = Object::read(said)?;
+                    let has_content = object.is_some() && verb == "contents";
+                    let mut content =
+                        said.take(object.as_ref().filter(|_| has_content).map_or(0, |object| object.size));
+                    answers.push(read(answers.len(), object, &mut content)?);
+                    io::copy(&mut content, &mut io::sink())?;
+                    if has_content {
+                        said.read_exact(&mut [0])?;
+                    }
+                }
+                Ok(())
+            })?;
+            // One that did not answer to the end is of no more use.
+            *reader = Some(child);
         }
-        self.call(["cat-file", what, "--buffer"]).input(input).stdout()
     }
 
     /// Makes a commit of ours: parents as given, `date` as git reads dates.
@@ -283,28 +344,39 @@ impl Git {
     }
 }
 
-/// The content of objects, one after the other: for each a line with its size, the content, a line end.
-pub struct Contents(Vec<u8>);
+/// An object of git's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Object {
+    /// Its id.
+    pub id: Oid,
+    /// `commit`, `tree`, `blob` or `tag`.
+    pub kind: String,
+    /// The bytes of its content.
+    pub size: u64,
+}
 
-impl Contents {
-    /// Returns each of them in turn; an error, and then no more, for one that is not there.
-    pub fn iter(&self) -> impl Iterator<Item = Result<&[u8]>> {
-        let mut rest = self.0.as_slice();
-        std::iter::from_fn(move || {
-            let end = rest.iter().position(|&byte| byte == b'\n')?;
-            let size = std::str::from_utf8(&rest[..end]).ok().and_then(|size| size.parse::<usize>().ok());
-            let content = size.and_then(|size| rest.get(end + 1..end + 1 + size));
-            rest = content.and_then(|content| rest.get(end + content.len() + 2..)).unwrap_or_default();
-            Some(content.ok_or_else(|| Error::failed("git cat-file did not find what it was asked for")))
-        })
+impl Object {
+    /// Reads `ID SP KIND SP SIZE`; `None` for anything else, which says that it is not there.
+    fn read(said: &mut dyn BufRead) -> io::Result<Option<Object>> {
+        let mut line = Vec::new();
+        said.read_until(b'\n', &mut line)?;
+        let line = line.strip_suffix(b"\n").ok_or(io::ErrorKind::UnexpectedEof)?;
+        let object = || {
+            let mut words = std::str::from_utf8(line).ok()?.split(' ');
+            let (id, kind) = (words.next()?.parse().ok()?, words.next()?.to_owned());
+            Some(Object { id, kind, size: words.next()?.parse().ok()? })
+        };
+        Ok(object())
     }
 }
 
+/// Returns an error, or in its place that git is too old: such a git fails in ways that tell nobody why.
+pub fn or_too_old(error: Error, reporter: &Arc<dyn Reporter>) -> Error {
+    check_version(reporter).err().unwrap_or(error)
+}
+
 /// Refuses a git that is too old.
-///
-/// # Errors
-/// [`Error::refused`]
-pub fn check_version(reporter: &Arc<dyn Reporter>) -> Result<()> {
+fn check_version(reporter: &Arc<dyn Reporter>) -> Result<()> {
     let version = text(Call::new("git", reporter).arg("version").stdout()?)?;
     let mut numbers = version.trim_start_matches("git version ").split('.').map(|part| part.parse::<u32>());
     match (numbers.next(), numbers.next()) {

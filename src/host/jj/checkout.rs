@@ -185,7 +185,7 @@ impl WorkingCopy for Checkout {
         let text = if converts { "text=auto eol=crlf" } else { "-text !eol" };
         fs::write(scratch.path("info/attributes"), format!("* {text} {RAW}\n"))
             .context(|| "cannot write a temporary file".to_owned())?;
-        Ok((Desk::new(scratch.git(), folder)?, false))
+        Ok((Desk::new(scratch.git(), folder)?, converts))
     }
 
     fn own_folder(&self, _repo: &Repo) -> PathBuf {

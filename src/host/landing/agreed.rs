@@ -80,7 +80,7 @@ impl Ledger {
             ledger.since = snapshot.base.clone();
         }
         if ledger.start != snapshot.tree || ledger.agreed != ledger.baseline {
-            ledger.written = record::written(repo, &landings)?;
+            ledger.written = record::written(scratch, &landings)?;
         }
         Ok(ledger)
     }

@@ -185,7 +185,7 @@ pub fn missing_space(repo: &Repo, scratch: &Scratch, changes: &[Change], bytes: 
         return Ok(0);
     }
     let new = changes.iter().filter(|change| change.new_mode != 0 && !change.is_submodule());
-    let sizes = scratch.git().sizes(new.map(|change| &change.new))?;
+    let sizes = scratch.git().objects(new.map(|change| &change.new), |object| object.map(|object| object.size))?;
     // What is replaced stays beside the new until all has landed; and a file takes whole blocks.
     let needed: u64 = sizes.iter().flatten().map(|size| size.next_multiple_of(4096)).sum();
     Ok(needed.saturating_sub(free))

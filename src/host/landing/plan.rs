@@ -124,7 +124,7 @@ struct Outcome {
 }
 
 /// Merges the guest's work into the host's files, in objects only, and looks for everything that would stop it. Of the
-/// host's files it looks at those that the work touches, and at no other.
+/// host's files it looks at those that the work touches, and at no other. `scratch` is a repository beside the host's.
 ///
 /// # Errors
 /// Every path that cannot land, and why.
@@ -132,10 +132,11 @@ pub fn plan<'a>(
     repo: &'a Repo,
     records: &Records,
     snapshot: &Snapshot,
+    scratch: Scratch,
     pathspecs: &[OsString],
     how: How,
 ) -> Result<Plan<'a>, Blocked> {
-    let mut plan = Plan::open(repo, records.clone(), how, format!("pull {}", records.vm))?;
+    let mut plan = Plan::open(repo, records.clone(), scratch, how, format!("pull {}", records.vm))?;
     let ledger = Ledger::load(repo, &plan.scratch, &plan.records, snapshot)?;
     let pointers = |changes: &[Change]| repo.vcs.pointers(repo, &plan.scratch, changes, snapshot);
     let chosen = ledger.choose(&plan.scratch, snapshot, pathspecs, pointers)?;
@@ -197,9 +198,8 @@ pub fn plan<'a>(
 ///
 /// # Errors
 /// When what is recorded cannot be read.
-pub fn difference(repo: &Repo, records: &Records, snapshot: &Snapshot) -> Result<[Oid; 2]> {
-    let scratch = Scratch::beside(repo)?;
-    let ledger = Ledger::load(repo, &scratch, records, snapshot)?;
+pub fn difference(repo: &Repo, records: &Records, snapshot: &Snapshot, scratch: &Scratch) -> Result<[Oid; 2]> {
+    let ledger = Ledger::load(repo, scratch, records, snapshot)?;
     if ledger.start != ledger.agreed {
         scratch.hand_over(repo)?;
     }
@@ -217,7 +217,7 @@ pub fn turn<'a>(repo: &'a Repo, landing: &Landing, how: How, kind: LandingKind) 
         _ => ("undo --redo", false),
     };
     let records = repo.records(&landing.vm)?;
-    let mut plan = Plan::open(repo, records, how, format!("{verb} {}", landing.vm))?;
+    let mut plan = Plan::open(repo, records, Scratch::beside(repo)?, how, format!("{verb} {}", landing.vm))?;
     let state = record::standing(repo, &plan.records)?;
     let git = plan.scratch.git();
     let tree = |name| {
@@ -228,7 +228,7 @@ pub fn turn<'a>(repo: &'a Repo, landing: &Landing, how: How, kind: LandingKind) 
     let (start, theirs, common) =
         if is_undo { (after, before, &landing.agreed) } else { (before, after, &landing.was) };
     let delta = git.diff(&start, &theirs, false, &[])?;
-    let written = record::written(repo, &plan.records.landings)?;
+    let written = record::written(&plan.scratch, &plan.records.landings)?;
     // All of them were the host's own.
     let known = |paths: &[&[u8]]| Ok(paths.iter().map(|path| path.to_vec()).collect());
     let (baseline, was) = match state.first() {
@@ -277,10 +277,9 @@ pub fn turn<'a>(repo: &'a Repo, landing: &Landing, how: How, kind: LandingKind) 
 
 impl<'a> Plan<'a> {
     /// Begins a plan that does nothing: takes the lock, and takes back a landing that was cut off.
-    fn open(repo: &'a Repo, records: Records, how: How, why: String) -> Result<Plan<'a>> {
+    fn open(repo: &'a Repo, records: Records, scratch: Scratch, how: How, why: String) -> Result<Plan<'a>> {
         let lock = Lock::take(repo, &why, how.patience)?;
         let recovered = lock.recover(repo)?;
-        let scratch = Scratch::beside(repo)?;
         // Another landing may have come in since they were read.
         let is_known = |read: SystemTime| lock.taken.is_none_or(|taken| taken + TICK < read);
         let is_known = recovered.is_none() && records.read.is_some_and(is_known);

@@ -171,16 +171,15 @@ pub fn standing(repo: &Repo, records: &Records) -> Result<Vec<Landing>> {
 ///
 /// # Errors
 /// When a record cannot be read.
-pub fn written(repo: &Repo, landings: &[Landing]) -> Result<BTreeMap<Vec<u8>, Record>> {
+pub fn written(scratch: &Scratch, landings: &[Landing]) -> Result<BTreeMap<Vec<u8>, Record>> {
     let mut written = BTreeMap::new();
     if landings.is_empty() {
         return Ok(written);
     }
     let mut landings: Vec<&Landing> = landings.iter().collect();
     landings.sort_by_key(|landing| landing.number);
-    let texts = repo.git.contents(landings.iter().map(|landing| format!("{}:written", landing.commit)))?;
-    for text in texts.iter() {
-        let text = text?;
+    let texts = scratch.git().contents(landings.iter().map(|landing| format!("{}:written", landing.commit)))?;
+    for text in texts {
         let bad = || Error::failed("the record of a landing is damaged");
         let mut fields = text.split(|&byte| byte == 0);
         while let (Some(meta), Some(path)) = (fields.next(), fields.next()) {

@@ -3,18 +3,18 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::look::{Form, Record};
-use super::steps::{Source, Step};
+use super::steps::{New, Source, Step};
 use super::swap::Lock;
 use super::{Obstacle, Why};
 use crate::error::{Context, Result};
 use crate::host::Repo;
 use crate::host::entries::{Entries, Entry, PROGRAM, folders};
 use crate::host::folders::{Folders, Identity, owned, remove_all};
-use crate::host::git::filters::{Desk, raw_ids};
+use crate::host::git::filters::{Desk, Written, raw_ids};
 use crate::host::scratch::Scratch;
 use crate::snapshot::Oid;
 
@@ -69,15 +69,13 @@ pub fn stage(
     if converts {
         write_anew(&desk, steps)?;
     }
-    let written: Entries = steps
-        .iter()
-        .filter_map(|step| Some((step.path.clone(), step.new.as_ref()?)))
-        .filter(|(_, new)| new.source == Source::Written && !matches!(new.form, Form::Bytes { .. }))
-        .map(|(path, new)| (path, new.entry.clone()))
-        .collect();
+    let (bytes, mut checked_out) = by_writer(steps, converts);
+    // What a partial clone lacks, git fetches for a checkout.
+    checked_out.extend(write_bytes(scratch, &places, steps, &bytes)?);
+    let written: Entries = checked_out.into_iter().filter_map(|number| steps[number].file()).collect();
     let (content, others): (Entries, Entries) =
         written.clone().into_iter().partition(|(_, entry)| at_hand.contains(&entry.blob));
-    let mut told = desk.write(&others, NEW)?;
+    let mut told = if others.is_empty() { Written::default() } else { desk.write(&others, NEW)? };
     if !content.is_empty() {
         let more = desk.with_content().write(&content, NEW)?;
         told.failed.extend(more.failed);
@@ -136,20 +134,8 @@ pub fn stage(
                     place.folders.set_time(&name, stood.changed).context(context)?;
                 }
             }
-            (Source::Written, Form::Bytes { .. }) => {
-                let to = place.path.join(owned(&name));
-                let file = File::create(&to).context(context)?;
-                scratch
-                    .git()
-                    .call(["cat-file", "blob", new.entry.blob.as_str()])
-                    .run_into(file)?
-                    .success("git cat-file")?;
-                if new.entry.mode == PROGRAM {
-                    let mode = fs::metadata(&to).context(context)?.permissions().mode();
-                    fs::set_permissions(&to, Permissions::from_mode(runnable(mode))).context(context)?;
-                }
-                raw = None;
-            }
+            (Source::Written, Form::Bytes { .. }) => raw = None,
+            (Source::Written, _) if !written.contains_key(&path) => {}
             (Source::Written, form) => {
                 let from = [b"desk.", NEW.as_bytes(), b"/", &path].concat();
                 if let Form::LineEnds(ends) = form {
@@ -177,6 +163,36 @@ pub fn stage(
         let _ = remove_all(folder);
     }
     Ok(Ok(Staged { places, written: records }))
+}
+
+/// Returns the steps whose files are written as the bytes of their content, and those whose files git checks out.
+fn by_writer(steps: &[Step], converts: bool) -> (Vec<usize>, Vec<usize>) {
+    let written = |number: &usize| steps[*number].new.as_ref().is_some_and(|new| new.source == Source::Written);
+    (0..steps.len()).filter(written).partition(|number| match &steps[*number].new {
+        Some(New { form: Form::Bytes { .. }, .. }) => true,
+        Some(New { form: Form::AsWritten, entry, .. }) => !converts && entry.is_file(),
+        _ => false,
+    })
+}
+
+/// Writes files as the bytes of their content, one after the other; returns the steps of those whose content is not there.
+fn write_bytes(scratch: &Scratch, places: &[Place], steps: &[Step], numbers: &[usize]) -> Result<Vec<usize>> {
+    let mut missing = Vec::new();
+    let new = |number: usize| steps[number].new.as_ref().map(|new| &new.entry);
+    let blobs = numbers.iter().filter_map(|number| new(*number)).map(|entry| &entry.blob);
+    scratch.git().each(blobs, |at, content| {
+        let Some(content) = content else {
+            missing.push(numbers[at]);
+            return Ok(());
+        };
+        let step = &steps[numbers[at]];
+        let context = || format!("cannot write {}", crate::text::path(&step.path));
+        let mode = if new(numbers[at]).is_some_and(|entry| entry.mode == PROGRAM) { 0o777 } else { 0o666 };
+        let to = places[step.place].path.join(owned(&new_name(numbers[at])));
+        let mut file = File::options().write(true).create(true).truncate(true).mode(mode).open(&to).context(context)?;
+        std::io::copy(content, &mut file).context(context).map(drop)
+    })?;
+    Ok(missing)
 }
 
 /// Has files written that would move to where they are converted in another way.

@@ -21,6 +21,13 @@ pub struct Step {
     pub place: usize,
 }
 
+impl Step {
+    /// Returns path, mode and content of what is to be there.
+    pub fn file(&self) -> Option<(Vec<u8>, Entry)> {
+        Some((self.path.clone(), self.new.as_ref()?.entry.clone()))
+    }
+}
+
 /// What is to be at a path.
 #[derive(Debug)]
 pub struct New {
