@@ -115,6 +115,7 @@ pub fn words(why: Why) -> (&'static str, &'static str) {
         Why::OutsideGitSparse => ("outside-sparse", "is outside the sparse checkout"),
         Why::OutsideJjSparse => ("outside-sparse", "is outside of 'jj sparse list'"),
         Why::NameNotUtf8 => ("name-not-utf-8", "has a name that is not UTF-8, which jj cannot hold"),
+        Why::TooLong => ("too-long", "is longer than this system lets a program name"),
         Why::FolderNotWritable => ("not-writable", "is in a directory that cannot be written"),
         Why::Unreadable => ("unreadable", "cannot be read here"),
         Why::FilterFailed => ("filter-failed", "cannot be converted: its filter failed"),

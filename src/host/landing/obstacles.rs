@@ -58,6 +58,8 @@ pub enum Why {
     Unreadable,
     /// A filter failed for it.
     FilterFailed,
+    /// It is longer than the system lets a program name.
+    TooLong,
     /// Its folder cannot be written.
     FolderNotWritable,
     /// It changed while the landing was being planned.
@@ -90,6 +92,9 @@ impl Obstacle {
         Obstacle { path: path.to_vec(), why }
     }
 }
+
+/// The bytes of a path that a program can name, the one at its end included (limits.h).
+const PATH_MAX: usize = if cfg!(target_os = "linux") { 4096 } else { 1024 };
 
 /// Finds what stands in the way of these steps, which are the same as the changes.
 ///
@@ -130,6 +135,9 @@ pub fn find(repo: &Repo, changes: &[Change], steps: &[Step]) -> Result<BTreeSet<
         };
         Obstacle::new(path, why)
     }));
+    // Written step by step it would be there, and no git could name it.
+    let too_long = |step: &&Step| step.new.is_some() && step.path.len() >= PATH_MAX;
+    found.extend(steps.iter().filter(too_long).map(|step| Obstacle::new(&step.path, Why::TooLong)));
     let mut writable = std::collections::HashMap::new();
     for step in steps {
         let folder = crate::host::folders::split(&step.path).0;
