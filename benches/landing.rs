@@ -19,6 +19,8 @@ use support::host::Host;
 const FILES: [usize; 2] = [20_000, 100_000];
 const CHANGED: [usize; 3] = [20, 2_000, 20_000];
 const ROUNDS: usize = 3;
+/// Among so many files those that change are spread, so that they are in as many folders in each repository.
+const SPREAD: usize = 20_000;
 
 fn main() {
     let chosen = |name: &str, all: &[usize]| match std::env::var(name) {
@@ -41,7 +43,7 @@ fn main() {
         }
         let mut edition = 0;
         for changed in chosen("CHANGED", &CHANGED) {
-            compare(&host, &guest, files, changed, &mut edition);
+            compare(&host, &guest, changed, &mut edition);
         }
         println!();
     }
@@ -57,7 +59,7 @@ fn text(number: usize, edition: usize) -> String {
         .collect()
 }
 
-fn compare(host: &Host, guest: &TestGuest, files: usize, changed: usize, edition: &mut usize) {
+fn compare(host: &Host, guest: &TestGuest, changed: usize, edition: &mut usize) {
     let [mut banger, mut landing, mut rsync, mut recipe] = [const { Vec::new() }; 4];
     let has_rsync = which::which("rsync").is_ok();
     for _ in 0..ROUNDS {
@@ -66,7 +68,7 @@ fn compare(host: &Host, guest: &TestGuest, files: usize, changed: usize, edition
         guest.git(&["add", "-A"]);
         let before = guest.git(&["write-tree"]);
         for number in 0..changed {
-            let number = number * files / changed;
+            let number = number * SPREAD / changed;
             guest.write(&name(number), text(number, *edition));
         }
         // What was written so far may not be on its way to the disk while the clock runs.
