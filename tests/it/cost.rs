@@ -145,16 +145,16 @@ fn memory(host: &Host) -> (u64, u64) {
 fn large_files_need_little_memory() {
     let guest = TestGuest::russh();
     let host = Host::new(&guest);
-    for number in 0..8 {
+    for number in 0..32 {
         host.write(&format!("big/{number}"), vec![number; 1 << 20]);
     }
     host.commit("second");
     host.prepare();
-    for number in 0..8u64 {
+    for number in 0..32u64 {
         let noise = (0..8 << 20u64).map(|word: u64| (word ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15));
         guest.write(&format!("big/{number}"), noise.flat_map(u64::to_le_bytes).collect::<Vec<_>>());
     }
     let (own, children) = memory(&host);
-    println!("512 MiB of changed files: git-banger {own} KiB, its children {children} KiB");
+    println!("2 GiB of changed files: git-banger {own} KiB, its children {children} KiB");
     assert!(own < 64 << 10 && children < 512 << 10, "{own} {children}");
 }
