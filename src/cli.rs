@@ -73,6 +73,7 @@ pub enum Command {
     Fetch(Fetch),
     Diff(Diff),
     Pull(Pull),
+    Status(Status),
     Undo(Undo),
     Log(Log),
     Send(Send),
@@ -95,6 +96,7 @@ impl Command {
             Command::Export(args) => args.json,
             Command::Fetch(args) => args.json,
             Command::Pull(args) => args.json,
+            Command::Status(args) => args.json,
             Command::Undo(args) => args.json,
             Command::Log(args) => args.json,
             Command::Send(args) => args.json,
@@ -253,6 +255,24 @@ pub struct Pull {
     /// Only these files
     #[arg(last = true, value_name = "PATHSPEC")]
     pub pathspecs: Vec<OsString>,
+}
+
+/// Say what is left in a guest, and would be lost with it
+///
+/// Non-mutating for the guest, and here: nothing lands, and nothing is kept. Ignored files do not count.
+#[derive(Args, Debug)]
+pub struct Status {
+    /// The guests: names from 'git banger vm list', or [user@]host[:port] (default: those that were prepared from here)
+    pub vm: Vec<String>,
+    /// Ask each guest that was prepared from here, or has a name
+    #[arg(long, conflicts_with = "vm")]
+    pub all: bool,
+    /// Exit with 1 if anything is left, and with 0 only if it is sure that nothing is
+    #[arg(long)]
+    pub exit_code: bool,
+    /// Describe what is left as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Take the newest landing that stands back

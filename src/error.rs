@@ -262,6 +262,12 @@ impl Error {
         self
     }
 
+    /// Takes out next steps that the command which failed does not know.
+    pub fn without(mut self, steps: &[Next]) -> Self {
+        self.0.hints.retain(|hint| !matches!(hint, Hint::Next(next) if steps.contains(next)));
+        self
+    }
+
     /// Adds a command as a next step; `purpose` may be empty.
     pub fn run(mut self, command: impl Into<String>, purpose: impl Into<String>) -> Self {
         self.0.hints.push(Hint::Run(Suggestion { command: command.into(), purpose: purpose.into() }));

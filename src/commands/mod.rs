@@ -17,6 +17,8 @@ mod rev;
 mod send;
 mod session;
 mod setup;
+mod several;
+mod status;
 mod taking;
 mod undo;
 mod vm;
@@ -163,6 +165,7 @@ fn dispatch(command: &Command, app: &App) -> Result<ExitCode> {
         Command::Fetch(args) => return fetch::run(args, app),
         Command::Diff(args) => return diff::run(args, app),
         Command::Pull(args) => return pull::run(args, app),
+        Command::Status(args) => return status::run(args, app),
         Command::Undo(args) => undo::run(args, app),
         Command::Log(args) => log::run(args, app),
         Command::Vm(args) => return vm::run(args, app),

@@ -70,21 +70,26 @@ fn quoted(path: &[u8]) -> String {
 
 /// Warns of everything that the snapshot holds in another form than the guest, or not at all.
 pub fn notes(ui: &Ui, notes: &[Note]) {
-    for note in notes {
-        let path = text::path(&note.path);
-        ui.warn(&match note.kind {
-            NoteKind::NestedRepository => {
-                format!("{path} is a repository of its own: its files come as ordinary files, its history does not")
-            }
-            NoteKind::DirtySubmodule => format!("submodule {path} has edits of its own, which do not come"),
-            NoteKind::MovedSubmodule => {
-                format!("submodule {path} is at another commit, which only its own repository in the guest has")
-            }
-            NoteKind::LfsPointer => format!("{path} is a Git LFS pointer: its content is not in the repository"),
-            NoteKind::Unreadable => format!("{path} cannot be read in the guest, and does not come"),
-            NoteKind::SpecialFile => format!("{path} is a FIFO, a socket or a device, and does not come"),
-            NoteKind::RefusedName => format!("{path} has a name that git keeps for itself, and does not come"),
-        });
+    for told in notes.iter().map(note) {
+        ui.warn(&told);
+    }
+}
+
+/// Says what the snapshot holds in another form than the guest, or not at all.
+pub fn note(note: &Note) -> String {
+    let path = text::path(&note.path);
+    match note.kind {
+        NoteKind::NestedRepository => {
+            format!("{path} is a repository of its own: its files come as ordinary files, its history does not")
+        }
+        NoteKind::DirtySubmodule => format!("submodule {path} has edits of its own, which do not come"),
+        NoteKind::MovedSubmodule => {
+            format!("submodule {path} is at another commit, which only its own repository in the guest has")
+        }
+        NoteKind::LfsPointer => format!("{path} is a Git LFS pointer: its content is not in the repository"),
+        NoteKind::Unreadable => format!("{path} cannot be read in the guest, and does not come"),
+        NoteKind::SpecialFile => format!("{path} is a FIFO, a socket or a device, and does not come"),
+        NoteKind::RefusedName => format!("{path} has a name that git keeps for itself, and does not come"),
     }
 }
 

@@ -1,10 +1,10 @@
-//! What export, fetch and pull share: asking a guest for its work, and taking it in.
+//! What export, fetch, pull and status share: asking a guest for its work, and taking it in.
 
 use super::base::Base;
 use super::{App, report};
 use crate::cli::Taking;
 use crate::error::Result;
-use crate::guest::{Payload, Request};
+use crate::guest::{Guest, Payload, Request};
 use crate::host::intake::Taken;
 use crate::host::scratch::Scratch;
 use crate::host::{Records, Repo};
@@ -33,6 +33,27 @@ pub fn request(
     })
 }
 
+/// As [`request`], for the whole history, without what the guest was given or gave.
+///
+/// # Errors
+/// If a setting is wrong.
+pub fn request_history(app: &App, records: &Records, base: &Base, taking: &Taking) -> Result<Request> {
+    let request = request(app, Some(records), base, taking, Payload::History)?;
+    Ok(Request { given: records.given(), ..request })
+}
+
+/// Takes a snapshot in the guest, and proves it beside the repository, which does not get it; ends the connection.
+///
+/// # Errors
+/// If the guest cannot do it, the connection is lost, or what arrives does not verify.
+pub fn prove(app: &App, repo: &Repo, vm: &Vm, guest: Guest, base: &Base, request: &Request) -> Result<Taken> {
+    let pack = repo.temporary_file()?;
+    let claim = guest.snapshot(request, &mut pack.as_file())?;
+    guest.close();
+    let rules = app.settings.rules();
+    Taken::history(repo, &vm.name, &base.asked, claim, pack.into_file(), &rules, &request.given)
+}
+
 /// Brings the guest's snapshot into the repository, proven; returns with it the scratch repository that it came in.
 ///
 /// # Errors
@@ -45,14 +66,8 @@ pub fn take(
     base: &Base,
     taking: &Taking,
 ) -> Result<(Snapshot, Scratch)> {
-    let mut request = request(app, Some(records), base, taking, Payload::History)?;
-    request.given = records.given();
-    let guest = app.connect(vm)?;
-    let pack = repo.temporary_file()?;
-    let claim = guest.snapshot(&request, &mut pack.as_file())?;
-    guest.close();
-    let rules = app.settings.rules();
-    let taken = Taken::history(repo, &vm.name, &base.asked, claim, pack.into_file(), &rules, &request.given)?;
+    let request = request_history(app, records, base, taking)?;
+    let taken = prove(app, repo, vm, app.connect(vm)?, base, &request)?;
     report::notes(app.ui(), &taken.snapshot.notes);
     taken.keep(repo, &vm.name)
 }

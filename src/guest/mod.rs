@@ -4,6 +4,7 @@ mod answer;
 mod args;
 mod script;
 pub mod session;
+pub mod status;
 mod stream;
 mod verdict;
 

@@ -1,6 +1,7 @@
 //! The guest's scripts: the files that each is made of, and the names of its arguments.
 
 const PRELUDE: &str = include_str!("prelude.sh");
+const WORKSPACE: &str = include_str!("workspace.sh");
 const PROCESS: &str = include_str!("session/process.sh");
 const COMMON: &str = include_str!("session/common.sh");
 
@@ -18,7 +19,7 @@ pub struct Script {
 /// Exports the guest's work.
 pub const EXPORT: Script = Script {
     name: "export",
-    parts: &[PRELUDE, include_str!("snapshot.sh"), include_str!("export.sh")],
+    parts: &[PRELUDE, WORKSPACE, include_str!("snapshot.sh"), include_str!("export.sh")],
     takes: &["workspace", "base", "payload", "ignore_unreadable", "prepared", "baseline", "given"],
     takes_words: false,
 };
@@ -37,6 +38,13 @@ pub const PREPARE: Script = Script {
         "user_email",
         "shallow",
     ],
+    takes_words: false,
+};
+/// Tells what a repository holds beside a snapshot.
+pub const STATUS: Script = Script {
+    name: "status",
+    parts: &[PRELUDE, WORKSPACE, include_str!("status.sh")],
+    takes: &["workspace", "given"],
     takes_words: false,
 };
 /// Tells what the guest has.
@@ -113,9 +121,10 @@ mod tests {
     use super::*;
     use crate::guest::args::Args;
 
-    const SCRIPTS: [Script; 10] = [
+    const SCRIPTS: [Script; 11] = [
         EXPORT,
         PREPARE,
+        STATUS,
         CHECK,
         SESSION_START,
         SESSION_LIST,

@@ -229,6 +229,11 @@ impl Taken {
         call.args(ends).args(pathspecs.iter().cloned())
     }
 
+    /// Returns where the work is, beside the repository's own objects.
+    pub(super) fn scratch(&self) -> &Scratch {
+        &self.scratch
+    }
+
     /// Keeps the work in the repository, and records it as the snapshot of a vm; returns with it the repository that it came
     /// in, from which a landing can go on.
     ///

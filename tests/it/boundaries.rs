@@ -285,16 +285,28 @@ fn the_lints_that_hold_the_boundaries_are_lifted_in_three_files_only() {
 
 #[test]
 fn the_help_of_what_only_reads_a_guest_says_so() {
-    for verb in ["export", "fetch", "pull"] {
+    for verb in ["export", "fetch", "pull", "status"] {
         let help = Command::new(env!("CARGO_BIN_EXE_git-banger")).args([verb, "--help"]).output().unwrap();
         let help = String::from_utf8(help.stdout).unwrap();
         assert!(help.contains("Non-mutating for the guest"), "{help}");
     }
 }
 
-/// The lines of the scripts that exports are made of, without comments, and without what they only say.
+const WORKSPACE: &str = include_str!("../../src/guest/workspace.sh");
+
+/// The lines of the scripts that exports are made of.
 fn export_lines() -> Vec<String> {
-    let texts = [include_str!("../../src/guest/snapshot.sh"), include_str!("../../src/guest/export.sh")];
+    let own = [include_str!("../../src/guest/snapshot.sh"), include_str!("../../src/guest/export.sh")];
+    lines_of(&[WORKSPACE, own[0], own[1]])
+}
+
+/// The lines of the scripts that a status is made of.
+fn status_lines() -> Vec<String> {
+    lines_of(&[WORKSPACE, include_str!("../../src/guest/status.sh")])
+}
+
+/// The lines of scripts, without comments, and without what they only say.
+fn lines_of(texts: &[&str]) -> Vec<String> {
     let whole = texts.concat().replace("\\\n", " ");
     let lines = whole.lines().map(str::trim);
     // The header of a bundle is text, too.
@@ -327,30 +339,32 @@ fn git_calls(lines: &[String]) -> Vec<(&str, &str)> {
     calls
 }
 
+/// What git does without writing.
+const READS: &[&str] = &[
+    "cat-file",
+    "check-ignore",
+    "config",
+    "diff-index",
+    "diff-tree",
+    "ls-files",
+    "ls-tree",
+    "rev-list",
+    "rev-parse",
+    "show-ref",
+    "status",
+    "symbolic-ref",
+];
+
 #[test]
 fn whatever_an_export_writes_goes_to_its_own_index_and_quarantine() {
     let lines = export_lines();
     let calls = git_calls(&lines);
     assert!(calls.contains(&("blind_git", "add")) && calls.contains(&("blind_git", "update-index")), "{calls:?}");
 
-    let reads = [
-        "cat-file",
-        "check-ignore",
-        "config",
-        "diff-index",
-        "diff-tree",
-        "ls-files",
-        "ls-tree",
-        "rev-list",
-        "rev-parse",
-        "show-ref",
-        "status",
-        "symbolic-ref",
-    ];
     let on_its_own_index = ["add", "pack-objects", "update-index"];
     let makes_objects = ["add", "hash-object", "index-pack"];
     for (how, verb) in calls {
-        let allowed = reads.contains(&verb)
+        let allowed = READS.contains(&verb)
             || match how {
                 // It writes a ref, and no time of an object that is there already.
                 "plain_git" if verb == "fast-import" => {
@@ -376,8 +390,22 @@ fn whatever_an_export_writes_goes_to_its_own_index_and_quarantine() {
 }
 
 #[test]
-fn whatever_else_an_export_writes_goes_to_its_temporary_folder() {
-    let lines = export_lines();
+fn a_status_has_git_read_and_nothing_else() {
+    let lines = status_lines();
+    let calls = git_calls(&lines);
+    assert!(calls.contains(&("plain_git", "for-each-ref")) && calls.contains(&("local_git", "status")), "{calls:?}");
+    for (how, verb) in calls {
+        let reads = READS.contains(&verb) || ["for-each-ref", "worktree", "$@", ""].contains(&verb);
+        assert!(reads, "'{how} {verb}' could write");
+    }
+    // Its other verbs write.
+    let lists = lines.iter().all(|line| !line.contains("git worktree") || line.starts_with("plain_git worktree list "));
+    assert!(lists);
+}
+
+#[test]
+fn whatever_else_an_export_or_a_status_writes_goes_to_its_temporary_folder() {
+    let lines = [export_lines(), status_lines()].concat();
     // A variable that names a file there.
     let is_own = |target: &str| {
         let name = target.strip_prefix("\"$").and_then(|rest| rest.split(['"', '.']).next()).unwrap_or("?");

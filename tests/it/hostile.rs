@@ -72,14 +72,14 @@ printf '%s\n' "commit=$commit" "tree=$tree"
 "#;
 
 /// A guest whose answers pass through a program of the test's, and a host that has prepared it.
-struct Hostile {
-    guest: TestGuest,
-    host: Host,
+pub struct Hostile {
+    pub guest: TestGuest,
+    pub host: Host,
     _shell: TempDir,
 }
 
 impl Hostile {
-    fn new() -> Hostile {
+    pub fn new() -> Hostile {
         let folder = TempDir::new().unwrap();
         let shell: PathBuf = folder.path().join("shell");
         let text =
@@ -93,7 +93,7 @@ impl Hostile {
     }
 
     /// Sets the program that every later answer passes through.
-    fn answers(self, program: &str) -> Hostile {
+    pub fn answers(self, program: &str) -> Hostile {
         fs::write(self.guest.home().join("evil"), program).unwrap();
         self
     }

@@ -97,13 +97,13 @@ impl World {
     }
 
     /// Returns the newest operations: what was asked, one a line, the newest first.
-    fn operations(&self, number: usize) -> Vec<String> {
+    pub fn operations(&self, number: usize) -> Vec<String> {
         let template = r#"description ++ " " ++ tags ++ "\n""#;
         let args = ["--ignore-working-copy", "op", "log", "--no-graph", "-n", &number.to_string(), "-T", template];
         self.jj(&args).lines().map(str::to_owned).collect()
     }
 
-    fn operation(&self) -> String {
+    pub fn operation(&self) -> String {
         self.jj(&["--ignore-working-copy", "op", "log", "--no-graph", "-n1", "-T", "id"])
     }
 

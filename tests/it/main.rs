@@ -41,7 +41,7 @@ mod session;
 mod sessions;
 mod settings;
 mod ssh;
-
+mod status;
 mod support;
 mod swap;
 mod undo;

@@ -193,6 +193,23 @@ impl Place {
         export_script(&[&[("workspace", path.to_str().unwrap())], args].concat())
     }
 
+    /// Asks what no snapshot of this place's workspace takes; returns header and records.
+    fn status(&self, shell: &[&str], folder: &str, given: &str) -> (Header, Vec<String>) {
+        let path = self.path(folder);
+        let args = [("workspace", path.to_str().unwrap()), ("given", given)];
+        let script = script(&["prelude.sh", "workspace.sh", "status.sh"], NONCE, &args, &[]).into_bytes();
+        let output = self.run(shell, &[], &script, b"");
+        assert!(output.status.success(), "{shell:?}: {}", String::from_utf8_lossy(&output.stderr));
+        let rest = output.stdout.strip_prefix(format!("git-banger 1 {NONCE}\n").as_bytes()).unwrap();
+        let cut = rest.windows(2).position(|pair| pair == b"\n\n").unwrap();
+        let header = std::str::from_utf8(&rest[..cut]).unwrap().lines().map(|line| line.split_once(' ').unwrap());
+        let (records, end) = records(&rest[cut + 2..]);
+        assert_eq!(end, format!("\ngit-banger end {NONCE}\n").as_bytes());
+        let text =
+            |record: &Vec<u8>| String::from_utf8_lossy(record).replace(self.root.path().to_str().unwrap(), "<place>");
+        (header.map(|(key, value)| (key.to_owned(), value.to_owned())).collect(), records.iter().map(text).collect())
+    }
+
     fn no_leftovers(&self) {
         let left: Vec<_> = fs::read_dir(self.path("tmp")).unwrap().map(|entry| entry.unwrap().path()).collect();
         assert!(left.is_empty(), "left behind: {left:?}");
@@ -295,7 +312,7 @@ fn records(mut bytes: &[u8]) -> (Vec<Vec<u8>>, &[u8]) {
 }
 
 fn export_script(args: &[(&str, &str)]) -> Vec<u8> {
-    script(&["prelude.sh", "snapshot.sh", "export.sh"], NONCE, args, &[]).into_bytes()
+    script(&["prelude.sh", "workspace.sh", "snapshot.sh", "export.sh"], NONCE, args, &[]).into_bytes()
 }
 
 #[test]
@@ -871,6 +888,8 @@ fn nothing_that_a_guest_has_set_up_shows_in_a_snapshot_or_is_touched() {
         place.untouched_since(&before.0);
         assert_eq!(fingerprint(place.root.path()).len(), before.1 + 1, "only the script itself is new: {unlucky}");
         assert_eq!(exported.header["tree"], expected, "{shell:?}: {unlucky}");
+        place.status(shell, "w", "");
+        place.untouched_since(&before.0);
         if !unlucky.contains("shallow") && !unlucky.contains("objects") {
             assert_eq!(place.applied(&exported.patch), expected, "{shell:?}: {unlucky}");
         }
@@ -1381,9 +1400,63 @@ fn a_fifo_in_place_of_a_file_is_named_and_the_file_is_gone() {
 }
 
 #[test]
+fn what_no_snapshot_takes_is_told_and_nothing_is_touched() {
+    for shell in SHELLS {
+        let place = Place::worked_in();
+        let main = place.git(&["rev-parse", "HEAD"]);
+        let none = [("more-refs", "0"), ("more-worktrees", "0"), ("operations", ""), ("stashes", "0")];
+        let none: Header = none.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        assert_eq!(place.status(shell, "w", ""), (none, Vec::new()), "{shell:?}");
+        place.sh("git stash -q; git stash apply -q; echo more >>edited; git stash -q; git stash apply -q
+            git checkout -q -b mine; git commit -qm one --allow-empty; git commit -qm two --allow-empty
+            git tag -a -m tag v1; git checkout -q --detach; git commit -qm three --allow-empty; git tag v2
+            git checkout -q main; git bisect start >/dev/null");
+        // One that is as committed, one in a folder of an odd name, one whose index may not be read.
+        place.sh("git worktree add -q ../clean mine; git worktree add -q --detach \"../an odd 'name'\"
+            echo x >\"../an odd 'name'/new\"; git worktree add -q -b split ../split
+            git -C ../split update-index --split-index; ls .git/worktrees/split/sharedindex.* >/dev/null");
+        let stood = || fingerprint(&place.path("")).files_only().without(&[place.path("script"), place.path("tmp")]);
+        let before = stood();
+        let (header, told) = place.status(shell, "w", &format!("{} {}", "0".repeat(40), main));
+        before.assert_same(&stood());
+        let wanted = [("more-refs", "0"), ("more-worktrees", "0"), ("operations", " bisect"), ("stashes", "2")];
+        assert_eq!(header, wanted.map(|(key, value)| (key.to_owned(), value.to_owned())).into(), "{shell:?}");
+        let refs = ["ref refs/heads/mine 2", "ref refs/tags/v1 2", "ref refs/tags/v2 3"];
+        let worktrees = [
+            "worktree <place>/an odd 'name' - changed",
+            "worktree <place>/clean refs/heads/mine clean",
+            "worktree <place>/split refs/heads/split unknown",
+        ];
+        let (own, mut trees) = told.split_at(refs.len() * 3);
+        assert_eq!(own.chunks(3).map(|record| record.join(" ")).collect::<Vec<_>>(), refs, "{shell:?}");
+        let mut linked: Vec<_> = trees.chunks(4).map(|record| record.join(" ")).collect();
+        linked.sort();
+        assert_eq!(linked, worktrees, "{shell:?}");
+        // What was given is not the guest's alone; and a linked worktree sees the main one, and the others.
+        let (_, told) = place.status(shell, "w", &place.git(&["rev-parse", "v1^{}", "v2"]).replace('\n', " "));
+        assert!(!told.contains(&"ref".to_owned()), "{shell:?}: {told:?}");
+        let (header, told) = place.status(shell, "clean", "");
+        assert_eq!(header["operations"], "", "{shell:?}");
+        trees = &told[told.iter().position(|word| word == "worktree").unwrap()..];
+        let first = &trees[..4];
+        assert_eq!(first, ["worktree", "<place>/w", "refs/heads/main", "changed"], "{shell:?}: {told:?}");
+        before.assert_same(&stood());
+        // A guest that has very many is still answered.
+        place.sh("for i in $(seq 210); do echo \"create refs/heads/many$i v2\"; done | git update-ref --stdin");
+        let (header, told) = place.status(shell, "w", "");
+        assert_eq!((header["more-refs"].as_str(), told.iter().filter(|word| *word == "ref").count()), ("13", 200));
+        place.no_leftovers();
+    }
+}
+
+#[test]
 fn the_scripts_are_clean_under_shellcheck() {
     let place = Place::new();
-    for parts in [&["prelude.sh", "snapshot.sh", "export.sh"][..], &["prelude.sh", "prepare.sh"]] {
+    for parts in [
+        &["prelude.sh", "workspace.sh", "snapshot.sh", "export.sh"][..],
+        &["prelude.sh", "workspace.sh", "status.sh"],
+        &["prelude.sh", "prepare.sh"],
+    ] {
         fs::write(place.path("script"), script(parts, NONCE, &[], &[])).unwrap();
         let mut shellcheck = place.command("shellcheck");
         shellcheck.args(["-s", "sh"]).arg(place.path("script"));
@@ -1394,7 +1467,7 @@ fn the_scripts_are_clean_under_shellcheck() {
 
 #[test]
 fn every_object_of_an_export_is_made_in_the_quarantine() {
-    let text = sources(&["snapshot.sh", "export.sh"]);
+    let text = sources(&["workspace.sh", "snapshot.sh", "export.sh"]);
     assert!(text.contains("GIT_INDEX_FILE=$gb_dir/index GIT_OBJECT_DIRECTORY=$gb_dir/objects"));
     let makes = [" add -A", "update-index --add", "hash-object", "index-pack", "unpack-objects", "commit-tree"];
     for line in text.lines().filter(|line| !line.trim_start().starts_with('#')) {

@@ -12,6 +12,7 @@ use crate::host::entries::{self, Entries, Entry};
 use crate::host::folders::Folders;
 use crate::host::scratch::Scratch;
 use crate::snapshot::{Change, Oid};
+use crate::text;
 
 /// What has landed, and becomes part of the host's files again before new work is merged into them.
 pub struct Again {
@@ -74,6 +75,11 @@ impl Again {
         }
         if changed.is_empty() {
             return Ok(0);
+        }
+        if repo.vcs.extras().is_some() {
+            // For a look, jj would take in all files. It converts none, so their bytes tell.
+            let shipped = changed.iter().map(|change| is_as_shipped(repo, &folders, change));
+            return Ok(shipped.collect::<Result<Vec<_>>>()?.into_iter().filter(|is| *is).count());
         }
         let known = |paths: &[&[u8]]| ledger.knows(repo, paths);
         let ours = repo.vcs.look(
@@ -144,6 +150,23 @@ impl Again {
         let renames = renames(scratch, &tree(repo, scratch, &gone)?, &tree(repo, scratch, &there)?)?;
         Ok(renames.into_iter().map(|(from, _)| from).collect())
     }
+}
+
+/// Tells whether a file is as it was shipped, byte by byte.
+fn is_as_shipped(repo: &Repo, folders: &Folders, change: &Change) -> Result<bool> {
+    let context = || format!("cannot look at {}", text::path(&change.path));
+    let found = folders.look(&change.path).context(context)?.filter(|found| !found.is_folder());
+    Ok(match (found, Entry::after(change)) {
+        (Some(found), Some(shipped)) if found.is_file() && shipped.is_file() => {
+            let id = folders.blob_id(&change.path, repo.object_format()).context(context)?;
+            id == shipped.blob.as_str() && (found.mode & 0o100 != 0) == (shipped.mode == entries::PROGRAM)
+        }
+        (Some(found), Some(shipped)) if found.is_symlink() && shipped.mode == entries::SYMLINK => {
+            let leads_to = folders.read_link(&change.path).context(context)?;
+            repo.git.contents([&shipped.blob])?.first() == Some(&leads_to)
+        }
+        (found, shipped) => found.is_none() && shipped.is_none(),
+    })
 }
 
 /// Makes a tree of a few files.

@@ -2,7 +2,7 @@
 //!
 //! `agreed` tells the guest's new work from what both sides have; `look` asks what stands there; `both` and `merge` make
 //! one of three states; `steps` are what is to be done, and `obstacles` what is in the way; `stage` writes what is to come
-//! to where nobody looks: that is the `plan`. `swap` puts it in place; `record` remembers it.
+//! to where nobody looks: that is the `plan`. `swap` puts it in place; `record` remembers it. `unlanded` tells what has not.
 
 mod again;
 mod agreed;
@@ -16,6 +16,7 @@ pub mod record;
 mod stage;
 mod steps;
 mod swap;
+mod unlanded;
 
 use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
@@ -26,6 +27,7 @@ pub use self::obstacles::{Obstacle, Why};
 pub use self::plan::{Plan, Told, difference, plan, turn};
 pub use self::swap::SetAside;
 use self::swap::{Failure, Lock, Swap};
+pub use self::unlanded::{Unlanded, unlanded};
 use super::Repo;
 use crate::error::{Error, Next, Result};
 use crate::interrupt::{self, Shield};
