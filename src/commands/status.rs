@@ -39,7 +39,7 @@ pub fn run(args: &Status, app: &App) -> Result<ExitCode> {
                     if args.exit_code && !found.left().is_empty() { LEFT } else { 0 }
                 }
                 Err(error) => {
-                    if vms.len() > 1 && !args.json {
+                    if vms.len() > 1 && !args.json && error.kind() != Kind::Interrupted {
                         app.ui().data(&line(vm, "cannot tell"))?;
                     }
                     let error = cannot_tell(vm, error);

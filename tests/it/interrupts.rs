@@ -100,6 +100,34 @@ fn a_program_on_the_host_is_told_to_end_whoever_the_signal_was_sent_to() {
 }
 
 #[test]
+fn several_guests_that_are_asked_at_once_are_left_by_one_interrupt() {
+    let guest = TestGuest::russh();
+    let mut host = Host::new(&guest);
+    host.prepare();
+    let names: Vec<String> = (0..10).map(|number| format!("guest{number}")).collect();
+    for name in &names {
+        host.git(&["config", &format!("banger.{name}.url"), "ssh://dev/~/repo"]);
+        for kind in ["prepare", "baseline"] {
+            let own = format!("refs/banger/main/{name}/{kind}");
+            host.git(&["update-ref", &own, &format!("refs/banger/main/dev/{kind}")]);
+        }
+    }
+    let all = host.run(&["status", "--all", "--exit-code"]);
+    assert!(all.code == Some(0) && all.stdout.lines().count() == 11, "{all:?}");
+    let started = slow(&mut host, "git", " index-pack ");
+    for more in [&[][..], &["--json"]] {
+        let child = start(&host, &[&["status", "--all"], more].concat());
+        wait_for(&started);
+        let (code, stderr, stdout) = interrupted(child, "INT", false);
+        assert_eq!((code, stderr.as_str()), (Some(130), "error: interrupted\n"), "{more:?}");
+        assert_eq!(String::from_utf8_lossy(&stdout).lines().count(), more.len(), "{more:?}");
+        fs::remove_file(&started).unwrap();
+    }
+    guest.wait_until_idle();
+    guest.assert_no_leftovers();
+}
+
+#[test]
 fn a_message_that_is_still_being_typed_is_not_sent() {
     let guest = TestGuest::russh();
     let host = Host::new(&guest);
