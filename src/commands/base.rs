@@ -108,6 +108,12 @@ impl Base {
                 .detail("a base is HEAD@prepare, or a revision of the guest"));
         }
         let revision = match (Recorded::parse(&written)?, records) {
+            (Some(Recorded::Snapshot), _) => {
+                return Err(Error::usage(format!("'{written}' cannot be a base: the guest has no such commit"))
+                    .with_vm(&vm.name)
+                    .detail("a snapshot is made for the host, and nothing of it is kept in the guest")
+                    .run(app.line().with("--base-commit", Some("HEAD@prepare")), "takes all since it was prepared"));
+            }
             (Some(kind), Some((repo, records))) => kind.of(records, repo, app)?.to_string(),
             (Some(_), None) => {
                 return Err(

@@ -66,6 +66,21 @@ guest_test!(a_base_that_the_guest_lacks_is_replaced_whatever_the_configuration_s
     assert_eq!((codes(&exported), exported[0].stdout.as_str()), (vec![0], "a\n"));
 });
 
+#[test]
+fn a_snapshot_is_no_base_and_the_prepared_head_is() {
+    let guest = TestGuest::russh();
+    let host = Host::new(&guest);
+    host.prepare();
+    guest.write("a", edited("a", 1));
+    host.stdout(&["fetch", VM]);
+    guest.commit("by the worker");
+    for (verb, base) in [("fetch", "HEAD@snapshot"), ("export", "@snapshot"), ("pull", "HEAD@snapshot")] {
+        let followed = followed(&host, &[verb, VM, "--base-commit", base], 2);
+        assert_eq!(codes(&followed), [0], "{verb}");
+    }
+    assert_eq!(host.read("a"), edited("a", 1));
+}
+
 guest_test!(both_meanings_of_a_pull_are_commands_and_so_is_the_one_for_good, |guest| {
     let host = Host::new(guest);
     host.prepare();
