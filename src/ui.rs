@@ -8,8 +8,8 @@
 use std::io::{self, IsTerminal, Read, Write};
 use std::os::fd::AsFd;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
@@ -238,9 +238,6 @@ impl Ui {
         let Ok(tty) = std::fs::File::options().read(true).write(true).open("/dev/tty") else {
             return Ok(None);
         };
-        // Several guests may each have a question.
-        static ASKING: Mutex<()> = Mutex::new(());
-        let _one_by_one = ASKING.lock().unwrap_or_else(PoisonError::into_inner);
         let context = || "cannot ask on the terminal".to_owned();
         let saved = termios::tcgetattr(&tty).context(context)?;
         if hidden {

@@ -26,7 +26,7 @@ mod voice;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use crate::cli::{Cli, Command, Global};
 use crate::error::{Error, Kind, Result, Suggestion};
@@ -50,8 +50,12 @@ pub struct App {
 impl App {
     /// Reads the settings of a run; until they are known, it speaks as `voice`.
     fn new(voice: &Voice, flags: Flags) -> Result<App> {
-        let early: Arc<dyn Reporter> =
-            Arc::new(Voice { ui: voice.ui.clone(), line: voice.line.clone(), json: voice.json });
+        let early: Arc<dyn Reporter> = Arc::new(Voice {
+            ui: voice.ui.clone(),
+            line: voice.line.clone(),
+            json: voice.json,
+            asking: Mutex::default(),
+        });
         let typed = flags.dir.is_some();
         let settings = Settings::load(flags, &early)?;
         let line = match settings.dir() {
@@ -60,7 +64,7 @@ impl App {
             _ => voice.line.clone(),
         };
         let ui = voice.ui.clone().with_color(settings.color());
-        Ok(App { settings, voice: Arc::new(Voice { ui, line, json: voice.json }) })
+        Ok(App { settings, voice: Arc::new(Voice { ui, line, json: voice.json, asking: Mutex::default() }) })
     }
 
     /// Returns the terminal.
@@ -119,7 +123,7 @@ pub fn run(cli: Cli, words: Vec<OsString>) -> ExitCode {
     let Global { quiet, verbose, color, .. } = cli.global;
     // Reading the settings may have something to say, too.
     let ui = Ui::new(quiet, verbose, color.unwrap_or_default().into());
-    let voice = Voice { ui, line: Line::new(words, &cli.global), json: cli.command.json() };
+    let voice = Voice { ui, line: Line::new(words, &cli.global), json: cli.command.json(), asking: Mutex::default() };
     let mut flags = Flags {
         dir: cli.global.dir,
         ssh_config: cli.global.ssh_config,

@@ -56,7 +56,8 @@ pub fn run(args: &Status, app: &App) -> Result<ExitCode> {
 /// Returns the guests that are asked: without a name, those that were prepared from this working copy.
 fn chosen(args: &Status, app: &App, repo: &Repo) -> Result<Vec<String>> {
     if !args.vm.is_empty() {
-        return Ok(args.vm.clone());
+        let mut seen = BTreeSet::new();
+        return Ok(args.vm.iter().filter(|vm| seen.insert(*vm)).cloned().collect());
     }
     let mut vms: BTreeSet<String> = repo.prepared_vms()?.into_iter().collect();
     if args.all {

@@ -1,6 +1,7 @@
 //! How the program speaks: the words for what the rooms below report and ask, and for a failure, as text and as JSON.
 
 use std::process::ExitCode;
+use std::sync::Mutex;
 
 use serde_json::{Map, Value, json};
 
@@ -20,6 +21,8 @@ pub struct Voice {
     pub line: Line,
     /// Results and failures go to stdout as JSON.
     pub json: bool,
+    /// Held while a question is asked.
+    pub asking: Mutex<()>,
 }
 
 impl Voice {
@@ -133,6 +136,8 @@ impl Reporter for Voice {
     }
 
     fn ask(&self, question: Question<'_>) -> Result<Option<String>> {
+        // Several guests may have something to ask at the same time.
+        let _one = self.asking.lock();
         self.ui.ask(&self.prompt(question), matches!(question, Question::Passphrase { .. }))
     }
 }

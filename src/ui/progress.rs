@@ -22,9 +22,14 @@ const TICK: Duration = Duration::from_millis(200);
 /// The rate is that of so many ticks.
 const RATED: usize = 10;
 
-/// Whether the line is on the screen; changed with stderr locked.
+/// The line on the screen. Steps may be under way at the same time: the first that has it keeps it to its end.
 #[derive(Debug, Default)]
-pub(super) struct Screen(AtomicBool);
+pub(super) struct Screen {
+    /// Whether the line is there; changed with stderr locked.
+    drawn: AtomicBool,
+    /// Whether a step has it.
+    taken: AtomicBool,
+}
 
 /// The thread that draws, and what tells it to stop; its line is erased when this is dropped.
 struct Drawing(Option<(Sender<()>, JoinHandle<()>)>);
@@ -37,15 +42,21 @@ pub(super) fn start(screen: &Arc<Screen>, step: &str, quiet: bool) -> Progress {
     let drawing = (!quiet && shown()).then(|| {
         let (stop, stopped) = mpsc::channel::<()>();
         let draw = move || {
-            let (mut wait, mut seen) = (PATIENCE, [(Instant::now(), 0); RATED]);
+            let (mut wait, mut seen, mut ours) = (PATIENCE, [(Instant::now(), 0); RATED], false);
             while stopped.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) && !interrupt::pending() {
                 wait = TICK;
                 let now = (Instant::now(), counted.load(Ordering::Relaxed));
-                screen.draw(&line(&step, now.1, rate(seen[0], now)));
+                ours = ours || !screen.taken.swap(true, Ordering::Relaxed);
+                if ours {
+                    screen.draw(&line(&step, now.1, rate(seen[0], now)));
+                }
                 seen.rotate_left(1);
                 seen[RATED - 1] = now;
             }
-            screen.erase();
+            if ours {
+                screen.erase();
+                screen.taken.store(false, Ordering::Relaxed);
+            }
         };
         // Without a thread the step is as good, if less entertaining.
         let thread = thread::Builder::new().name("progress".to_owned()).spawn(draw).ok();
@@ -67,7 +78,7 @@ impl Screen {
     /// Takes the line off the screen. It stays off as long as the caller keeps stderr locked.
     pub(super) fn erase(&self) {
         let mut stderr = io::stderr().lock();
-        if self.0.swap(false, Ordering::Relaxed) {
+        if self.drawn.swap(false, Ordering::Relaxed) {
             let _ = stderr.write_all(b"\r\x1b[K");
         }
     }
@@ -78,7 +89,7 @@ impl Screen {
         let width = termios::tcgetwinsize(&stderr).map_or(0, |size| usize::from(size.ws_col));
         let line: String = line.chars().take(if width > 0 { width - 1 } else { 79 }).collect();
         let _ = write!(stderr, "\r{line}\x1b[K");
-        self.0.store(true, Ordering::Relaxed);
+        self.drawn.store(true, Ordering::Relaxed);
     }
 }
 

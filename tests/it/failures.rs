@@ -45,7 +45,7 @@ fn every_verb_that_speaks_json_fails_in_json() {
     let guest = TestGuest::russh();
     let host = Host::new(&guest);
     // What a guest without a workspace and without a session cannot do, and what is not recorded here.
-    let cases: [(&[&str], i32, &str); 15] = [
+    let cases: [(&[&str], i32, &str); 16] = [
         (&["export", VM, "--json"], 4, "incapable"),
         (&["fetch", VM, "--json"], 4, "incapable"),
         (&["pull", VM, "--json"], 4, "incapable"),
@@ -59,6 +59,7 @@ fn every_verb_that_speaks_json_fails_in_json() {
         (&["session", "stop", VM, "s", "--json"], 1, "refused"),
         (&["session", "remove", VM, "s", "--json"], 1, "refused"),
         (&["rev", "@prepare", "--json"], 1, "refused"),
+        (&["status", VM, "--json"], 4, "incapable"),
         (&["vm", "add", "a", "x:0", "--json"], 2, "usage"),
         (&["vm", "remove", "a", "--json"], 1, "refused"),
     ];
@@ -96,6 +97,11 @@ fn every_verb_that_speaks_json_succeeds_in_json() {
     );
     assert_eq!(one(&["rev", "@prepare", "--json"])["id"], "<id>");
     one(&["session", "start", VM, "s", "--json", "--", "cat"]);
+    guest.git(&["worktree", "add", "-q", "-b", "linked", "../linked"]);
+    guest.git(&["notes", "add", "-m", "x"]);
+    let status = one(&["status", VM, "--json"]);
+    assert_eq!((&status["sessions"][0]["name"], &status["worktrees"][0]["state"]), (&"s".into(), &"clean".into()));
+    assert_eq!((&status["refs"][0]["name"], &status["left"]), (&"refs/notes/commits".into(), &true.into()));
     let sent = one(&["send", VM, "s", "--json", "-m", "hello"]);
     assert_eq!((&sent["bytes"], &sent["again"]), (&6.into(), &false.into()));
     assert_eq!(one(&["session", "stop", VM, "s", "--json"])["state"], "exited");
