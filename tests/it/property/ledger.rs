@@ -129,6 +129,11 @@ fn play(seed: u64, steps: &[Step], tally: &[AtomicU64; 4]) -> Result<(), String>
             break;
         }
     }
+    if !world.is_over
+        && let Some(wrong) = world.status()
+    {
+        return Err(format!("{}\n{wrong}", world.log.join("\n")));
+    }
     for (sum, count) in tally.iter().zip(world.tally) {
         sum.fetch_add(count, Ordering::Relaxed);
     }
@@ -655,7 +660,33 @@ impl World {
             }
             _ => files.assert_same(&self.host.files_but(&[])),
         }
+        if self.wrong.is_none() && random.below(3) == 0 {
+            self.wrong = self.status().map(|wrong| format!("{told}\n{wrong}"));
+        }
         Some(told)
+    }
+
+    /// Asks what is left in the guest, and tells how that is not what the oracle says.
+    fn status(&self) -> Option<String> {
+        let ran = self.host.run(&["status", VM, "--exit-code", "--json"]);
+        let told = format!("status: exit {:?}\n{}{}", ran.code, ran.stdout, ran.stderr);
+        let Ok(status) = serde_json::from_str::<serde_json::Value>(&ran.stdout) else { return Some(told) };
+        let (Some(thrown_away), Some(files)) = (status["thrown_away"].as_u64(), status["files"].as_array()) else {
+            return Some(told);
+        };
+        // Files that are as they were shipped, and not as they have landed, where nothing else can be meant.
+        let is_gone = |ident: &&String| {
+            let [here, shipped, taken] = [&self.host_files, &self.shipped, &self.taken].map(|state| state.get(*ident));
+            let plain = kind(ident) == "txt"
+                && [shipped, taken].iter().all(|file| file.is_some_and(|it| it[0] == format!("{ident}.txt")));
+            plain && here == shipped && shipped != taken
+        };
+        let gone = self.host_files.keys().filter(is_gone).count() as u64;
+        let has_landed = self.taken == self.guest_files;
+        let is_right = files.is_empty() == has_landed
+            && thrown_away >= gone
+            && ran.code == Some(i32::from(!has_landed || thrown_away > 0));
+        (!is_right).then(|| format!("all has landed: {has_landed}, {gone} and more files are no longer here\n{told}"))
     }
 
     /// Returns the base as it is read.
