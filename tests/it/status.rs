@@ -5,7 +5,7 @@ use std::fs;
 use crate::hostile::Hostile;
 use crate::jj::World;
 use crate::support::guest::{TestGuest, VM};
-use crate::support::host::{Host, Ran, edited, ran};
+use crate::support::host::{Host, Ran, edited, lines, ran};
 use crate::support::{fingerprint, guest_test, is_root, set_mode};
 
 const PULL: [&str; 4] = ["pull", VM, "--base-commit", "HEAD@prepare"];
@@ -230,6 +230,11 @@ guest_test!(landed_work_that_is_no_longer_here_counts_and_lands_again, |guest| {
     assert_eq!(host.run(&ASK).stderr, format!("hint: {hint}\n  lands again what is no longer here\n"));
     assert_eq!(host.paste(hint).code, Some(0));
     assert_eq!(asked(guest, &host), (Some(0), NOTHING.to_owned()));
+    // Nor is what was edited, if a part of what landed is missing.
+    host.write("b", edited("b", 9));
+    assert!(asked(guest, &host).1.ends_with("landed, and no longer here: 1 file\n"));
+    assert_eq!(host.paste(hint).stdout, "M\tb\n");
+    assert_eq!(asked(guest, &host), (Some(0), NOTHING.to_owned()));
     // On another branch it is not, but committed on the first.
     host.commit("landed");
     host.git(&["checkout", "-q", "-b", "before", "HEAD^"]);
@@ -252,7 +257,7 @@ fn in_jj_the_same_counts_and_jj_notices_nothing() {
         });
         let nothing = "workspace 'repo', with a detached HEAD\nnothing is left there\n";
         assert_eq!(ask(0), nothing);
-        guest.write("a", "theirs\n");
+        guest.write("a", edited("a", 1));
         guest.write("new", "new\n");
         fs::remove_file(guest.file("b")).unwrap();
         set_mode(&guest.file("run"), 0o644);
@@ -261,8 +266,11 @@ fn in_jj_the_same_counts_and_jj_notices_nothing() {
         let before = world.operation();
         assert_eq!(world.pull(&[]).code, Some(0));
         assert_eq!(ask(0), nothing);
-        world.write("a", "theirs\nand ours\n");
+        world.write("a", edited("a", 1) + "ours\n");
         assert_eq!(ask(0), nothing);
+        world.write("a", lines("a") + "ours\n");
+        assert_eq!(ask(1), format!("{}landed, and no longer here: 1 file\n", &nothing[..nothing.len() - 22]));
+        world.write("a", edited("a", 1));
         world.jj(&["restore", "--from", "@-", "b", "run", "link", "new"]);
         assert!(ask(1).ends_with("landed, and no longer here: 4 files\n"));
         assert_eq!(world.pull(&["--again"]).code, Some(0));

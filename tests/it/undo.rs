@@ -222,7 +222,7 @@ fn landed_work_that_was_thrown_away_is_told_and_lands_again() {
     fs::rename(host.file("kept"), host.file("renamed")).unwrap();
     fs::remove_file(host.file("new")).unwrap();
     let run = host.run(&SINCE);
-    let told = "nothing new from 'dev' since HEAD@prepare (<id>), but landed work in 3 files is no more here\n\
+    let told = "nothing new from 'dev' since HEAD@prepare (<id>), but landed work in 4 files is no more here\n\
                 hint: git banger pull dev --base-commit HEAD@prepare --again\n  lands it again\n";
     assert_eq!(run, ran(0, "", told));
     let run = host.run(&[&SINCE[..], &["--again"]].concat());

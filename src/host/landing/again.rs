@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsString;
 
 use super::agreed::{Ledger, renames};
-use super::look::{Asked, Form, Ours};
+use super::look::{Asked, Form, Here, Ours};
 use super::merge::{Side, edit, favour};
 use crate::error::{Context, Result};
 use crate::host::Repo;
 use crate::host::entries::{self, Entries, Entry};
 use crate::host::folders::Folders;
+use crate::host::git::{self, filters::raw_ids};
 use crate::host::scratch::Scratch;
 use crate::snapshot::{Change, Oid};
 use crate::text;
@@ -28,6 +29,8 @@ pub struct Restored {
     pub edited: Vec<Vec<u8>>,
     /// So many paths were as they had been shipped.
     pub whole: usize,
+    /// So many others were edited, and lack a part of what has landed.
+    pub parts: usize,
 }
 
 impl Again {
@@ -53,8 +56,8 @@ impl Again {
         all
     }
 
-    /// Counts the paths at which the host has what was shipped, and not what has landed. A file that is as a landing wrote it
-    /// is not read.
+    /// Counts the paths at which the host lacks what has landed, or a part of it: what it would change to land it again. A
+    /// file that is as a landing wrote it is not read.
     ///
     /// # Errors
     /// When a file cannot be looked at.
@@ -76,24 +79,22 @@ impl Again {
         if changed.is_empty() {
             return Ok(0);
         }
-        if repo.vcs.extras().is_some() {
-            // For a look, jj would take in all files. It converts none, so their bytes tell.
-            let shipped = changed.iter().map(|change| is_as_shipped(repo, &folders, change));
-            return Ok(shipped.collect::<Result<Vec<_>>>()?.into_iter().filter(|is| *is).count());
-        }
-        let known = |paths: &[&[u8]]| ledger.knows(repo, paths);
-        let ours = repo.vcs.look(
-            repo,
-            scratch,
-            &Asked {
+        // For a look, jj would take in all files.
+        let ours = if repo.vcs.extras().is_some() {
+            bytes_of(repo, scratch, &folders, &changed)?
+        } else {
+            let known = |paths: &[&[u8]]| ledger.knows(repo, paths);
+            let asked = Asked {
                 delta: &changed,
                 common: &ledger.agreed,
                 written: &ledger.written,
                 known: &known,
                 why: "before a pull",
-            },
-        )?;
-        Ok(Again { landed: changed }.apply(repo, scratch, &ours)?.whole)
+            };
+            repo.vcs.look(repo, scratch, &asked)?
+        };
+        let restored = Again { landed: changed }.apply(repo, scratch, &ours)?;
+        Ok(restored.whole + restored.parts)
     }
 
     /// Returns the host's files with what has landed, where they are as they were shipped; where they were edited too, with
@@ -102,7 +103,7 @@ impl Again {
     /// # Errors
     /// When git cannot merge.
     pub fn apply(&self, repo: &Repo, scratch: &Scratch, ours: &Ours) -> Result<Restored> {
-        let mut found = Restored { files: BTreeMap::new(), edited: Vec::new(), whole: 0 };
+        let mut found = Restored { files: BTreeMap::new(), edited: Vec::new(), whole: 0, parts: 0 };
         let moved = self.moved(repo, scratch, ours)?;
         let mut both: [Entries; 3] = Default::default();
         for change in &self.landed {
@@ -132,6 +133,8 @@ impl Again {
         for path in paths {
             if merged.get(path) == here.get(path) {
                 found.edited.push(path.clone());
+            } else {
+                found.parts += 1;
             }
             found.files.insert(path.clone(), merged.get(path).cloned());
         }
@@ -152,21 +155,33 @@ impl Again {
     }
 }
 
-/// Tells whether a file is as it was shipped, byte by byte.
-fn is_as_shipped(repo: &Repo, folders: &Folders, change: &Change) -> Result<bool> {
-    let context = || format!("cannot look at {}", text::path(&change.path));
-    let found = folders.look(&change.path).context(context)?.filter(|found| !found.is_folder());
-    Ok(match (found, Entry::after(change)) {
-        (Some(found), Some(shipped)) if found.is_file() && shipped.is_file() => {
-            let id = folders.blob_id(&change.path, repo.object_format()).context(context)?;
-            id == shipped.blob.as_str() && (found.mode & 0o100 != 0) == (shipped.mode == entries::PROGRAM)
+/// Returns the files at the paths of changes as their bytes are, where no tool converts them.
+fn bytes_of(repo: &Repo, scratch: &Scratch, folders: &Folders, changes: &[Change]) -> Result<Ours> {
+    let mut ours = Ours::default();
+    let mut here = |path: &[u8], mode, blob| {
+        ours.files.insert(path.to_vec(), Here::absent(Entry { mode, blob }));
+    };
+    let mut files = Vec::new();
+    for change in changes {
+        let context = || format!("cannot look at {}", text::path(&change.path));
+        match folders.look(&change.path).context(context)? {
+            Some(found) if found.is_file() => {
+                let mode = if found.mode & 0o100 == 0 { entries::PLAIN } else { entries::PROGRAM };
+                files.push((change.path.as_slice(), mode));
+            }
+            Some(found) if found.is_symlink() => {
+                let target = folders.read_link(&change.path).context(context)?;
+                let call = scratch.git().call(["hash-object", "-w", "--stdin"]).input(target);
+                here(&change.path, entries::SYMLINK, git::parse_oid(call.stdout()?)?);
+            }
+            _ => {}
         }
-        (Some(found), Some(shipped)) if found.is_symlink() && shipped.mode == entries::SYMLINK => {
-            let leads_to = folders.read_link(&change.path).context(context)?;
-            repo.git.contents([&shipped.blob])?.first() == Some(&leads_to)
-        }
-        (found, shipped) => found.is_none() && shipped.is_none(),
-    })
+    }
+    let paths: Vec<&[u8]> = files.iter().map(|(path, _)| *path).collect();
+    for ((path, mode), blob) in files.into_iter().zip(raw_ids(scratch.git(), repo.top()?, &paths, true)?) {
+        here(path, mode, blob);
+    }
+    Ok(ours)
 }
 
 /// Makes a tree of a few files.
