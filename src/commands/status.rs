@@ -82,7 +82,7 @@ fn cannot_tell(vm: &str, error: Error) -> Error {
     Error::new(kind, format!("cannot tell what is left in guest '{vm}'")).with_vm(vm).caused_by(error)
 }
 
-/// What was found in a guest.
+/// What was found in a guest, in the workspace of one working copy.
 struct Found {
     records: Records,
     path: String,
@@ -90,10 +90,34 @@ struct Found {
     unlanded: Unlanded,
     leftovers: Leftovers,
     running: Vec<Listed>,
+    /// What is left in the workspaces of other working copies, by their names.
+    elsewhere: Vec<(String, Vec<String>)>,
 }
 
 /// Asks a guest. Nothing is changed there, and nothing is kept here.
 fn look(vm: &str, app: &App, repo: &Repo) -> Result<Found> {
+    let mut found = look_at(vm, app, repo)?;
+    for (name, other) in repo.others_that_prepared(vm)? {
+        let left = match other {
+            Some(other) => {
+                let mut found = look_at(vm, app, &other).map_err(|error| {
+                    error.detail(format!("this is about its workspace of working copy {}", text::path(name.as_bytes())))
+                })?;
+                // Each of them has the same.
+                found.running.clear();
+                found.left()
+            }
+            None => vec!["whatever is there: that working copy is not found".to_owned()],
+        };
+        if !left.is_empty() {
+            found.elsewhere.push((name, left));
+        }
+    }
+    Ok(found)
+}
+
+/// Looks at the workspace that was prepared from a working copy.
+fn look_at(vm: &str, app: &App, repo: &Repo) -> Result<Found> {
     let records = repo.records(vm)?;
     let taking = Taking { base_commit: Some("HEAD@prepare".to_owned()), ignore_unreadable: true };
     let vm = app.settings.vm(vm, records.path.as_deref(), Some(&repo.name()))?;
@@ -106,7 +130,7 @@ fn look(vm: &str, app: &App, repo: &Repo) -> Result<Found> {
     let taken = taking::prove(app, repo, &vm, guest, &base, &request)?;
     let unlanded = landing::unlanded(repo, &records, &taken)?;
     let running = sessions.into_iter().filter(|session| session.state == State::Running).collect();
-    Ok(Found { records, path: vm.path, snapshot: taken.snapshot, unlanded, leftovers, running })
+    Ok(Found { records, path: vm.path, snapshot: taken.snapshot, unlanded, leftovers, running, elsewhere: Vec::new() })
 }
 
 /// Returns a line of the list of several guests.
@@ -128,6 +152,7 @@ impl Found {
             (leftovers.operations.len() as u64, "operation", " in progress"),
             (self.notes().count() as u64, "path", " that a snapshot does not hold as it is"),
             (self.running.len() as u64, "running session", ""),
+            (self.elsewhere.len() as u64, "workspace", " of other working copies with more"),
         ];
         let counted = counted.into_iter().filter(|(number, ..)| *number > 0);
         let landing = unlanded.is_landing.then(|| "a landing here that is not complete".to_owned());
@@ -192,6 +217,9 @@ impl Found {
         part("in progress".to_owned(), leftovers.operations.iter().map(|it| it.word().to_owned()).collect());
         part("not in a snapshot as it is".to_owned(), self.notes().map(report::note).collect());
         let session = |it: &Listed| text::path(it.name.as_bytes());
+        for (name, left) in &self.elsewhere {
+            part(format!("in the workspace of working copy {}", text::path(name.as_bytes())), left.clone());
+        }
         part("sessions that run".to_owned(), self.running.iter().map(session).collect());
         if leftovers.stashes > 0 {
             text += &format!("stash: {}\n", count(leftovers.stashes.into(), "change"));
@@ -260,6 +288,14 @@ struct JsonStatus<'a> {
     more_worktrees: u32,
     operations: &'a [Operation],
     sessions: &'a [Listed],
+    elsewhere: Vec<JsonElsewhere<'a>>,
+}
+
+/// What is left in the workspace of another working copy.
+#[derive(Serialize)]
+struct JsonElsewhere<'a> {
+    working_copy: &'a str,
+    left: &'a [String],
 }
 
 #[derive(Serialize)]
@@ -279,7 +315,7 @@ struct JsonWorktree {
 impl JsonStatus<'_> {
     fn of(found: &Found) -> JsonStatus<'_> {
         let name = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
-        let Found { records, path, snapshot, unlanded, leftovers, running } = found;
+        let Found { records, path, snapshot, unlanded, leftovers, running, elsewhere } = found;
         let refs = leftovers.refs.iter().map(|own| JsonRef { name: name(&own.name), commits: own.commits });
         let worktrees = leftovers.worktrees.iter().map(|it| JsonWorktree {
             path: report::JsonPath::new(&it.path),
@@ -302,6 +338,7 @@ impl JsonStatus<'_> {
             more_worktrees: leftovers.more_worktrees,
             operations: &leftovers.operations,
             sessions: running,
+            elsewhere: elsewhere.iter().map(|(name, left)| JsonElsewhere { working_copy: name, left }).collect(),
         }
     }
 }

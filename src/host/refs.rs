@@ -198,6 +198,28 @@ impl Repo {
         Ok(own.chain(old).collect::<BTreeSet<_>>().into_iter().collect())
     }
 
+    /// Opens the other working copies from which a guest was prepared, each under the name of its records; `None` where one is
+    /// not found. Another one's workspace may be in the guest as well.
+    ///
+    /// # Errors
+    /// When git or jj cannot be run.
+    pub fn others_that_prepared(&self, vm: &str) -> Result<Vec<(String, Option<Repo>)>> {
+        let pattern = format!("{ROOT}*/{}/prepare", encode(vm));
+        let list = self.git.line(["for-each-ref", "--format=%(refname:lstrip=2)", &pattern])?;
+        let own = self.vcs.name(self)?;
+        let names = list.lines().filter_map(|name| name.split('/').next()).map(decode).filter(|name| *name != own);
+        let found = |name: String| {
+            let top = self.vcs.top_of(self, &name).filter(|top| top.is_dir());
+            let repo = top.and_then(|top| Repo::open(Some(&top), self.git.reporter()).ok());
+            // What is there now may be another one.
+            let repo = repo.filter(|repo| {
+                repo.common_dir == self.common_dir && repo.vcs.name(repo).is_ok_and(|called| called == name)
+            });
+            (name, repo)
+        };
+        Ok(names.map(found).collect())
+    }
+
     /// Forgets all that is recorded about a guest, in every working copy; tells whether there was anything.
     ///
     /// # Errors

@@ -27,6 +27,9 @@ pub trait WorkingCopy: Debug + Send + Sync {
     /// Returns what its records are called by: each working copy of a repository has its own.
     fn name(&self, repo: &Repo) -> Result<String>;
 
+    /// Returns the top of the working copy of the same repository that is called so; `None` where it is not known.
+    fn top_of(&self, repo: &Repo, name: &str) -> Option<PathBuf>;
+
     /// Returns where HEAD is.
     fn head(&self, repo: &Repo) -> Result<Head>;
 

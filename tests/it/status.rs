@@ -6,7 +6,7 @@ use crate::hostile::Hostile;
 use crate::jj::World;
 use crate::support::guest::{TestGuest, VM};
 use crate::support::host::{Host, Ran, edited, lines, ran};
-use crate::support::{fingerprint, guest_test, is_root, set_mode};
+use crate::support::{fingerprint, guest_test, is_root, set_mode, write_file};
 
 const PULL: [&str; 4] = ["pull", VM, "--base-commit", "HEAD@prepare"];
 const ASK: [&str; 3] = ["status", VM, "--exit-code"];
@@ -245,39 +245,94 @@ guest_test!(landed_work_that_is_no_longer_here_counts_and_lands_again, |guest| {
 
 #[test]
 fn in_jj_the_same_counts_and_jj_notices_nothing() {
-    for world in [World::colocated(), World::separate()] {
-        world.prepare();
-        let (guest, ask) = (&world.guest, |code| {
-            let before = (world.guest.fingerprint(), world.operations(1));
-            let run = world.banger(&ASK);
-            assert_eq!(run.code, Some(code), "{run:?}");
-            before.0.assert_same(&world.guest.fingerprint());
-            assert_eq!(world.operations(1), before.1);
-            told(&run)
-        });
-        let nothing = "workspace 'repo', with a detached HEAD\nnothing is left there\n";
-        assert_eq!(ask(0), nothing);
-        guest.write("a", edited("a", 1));
-        guest.write("new", "new\n");
-        fs::remove_file(guest.file("b")).unwrap();
-        set_mode(&guest.file("run"), 0o644);
-        std::os::unix::fs::symlink("a", guest.file("link")).unwrap();
-        assert!(ask(1).contains("not landed, 5 files:\n"));
-        let before = world.operation();
-        assert_eq!(world.pull(&[]).code, Some(0));
-        assert_eq!(ask(0), nothing);
-        world.write("a", edited("a", 1) + "ours\n");
-        assert_eq!(ask(0), nothing);
-        world.write("a", lines("a") + "ours\n");
-        assert_eq!(ask(1), format!("{}landed, and no longer here: 1 file\n", &nothing[..nothing.len() - 22]));
-        world.write("a", edited("a", 1));
-        world.jj(&["restore", "--from", "@-", "b", "run", "link", "new"]);
-        assert!(ask(1).ends_with("landed, and no longer here: 4 files\n"));
-        assert_eq!(world.pull(&["--again"]).code, Some(0));
-        assert_eq!(ask(0), nothing);
-        world.jj(&["op", "restore", &before]);
-        assert!(ask(1).contains("not landed, 5 files:\n"));
-    }
+    let world = World::colocated();
+    world.prepare();
+    let (guest, ask) = (&world.guest, |code| {
+        let before = (world.guest.fingerprint(), world.operations(1));
+        let run = world.banger(&ASK);
+        assert_eq!(run.code, Some(code), "{run:?}");
+        before.0.assert_same(&world.guest.fingerprint());
+        assert_eq!(world.operations(1), before.1);
+        told(&run)
+    });
+    let nothing = "workspace 'repo', with a detached HEAD\nnothing is left there\n";
+    assert_eq!(ask(0), nothing);
+    guest.write("a", edited("a", 1));
+    guest.write("new", "new\n");
+    fs::remove_file(guest.file("b")).unwrap();
+    set_mode(&guest.file("run"), 0o644);
+    std::os::unix::fs::symlink("a", guest.file("link")).unwrap();
+    assert!(ask(1).contains("not landed, 5 files:\n"));
+    let before = world.operation();
+    assert_eq!(world.pull(&[]).code, Some(0));
+    assert_eq!(ask(0), nothing);
+    world.write("a", edited("a", 1) + "ours\n");
+    assert_eq!(ask(0), nothing);
+    world.write("a", lines("a") + "ours\n");
+    assert_eq!(ask(1), format!("{}landed, and no longer here: 1 file\n", &nothing[..nothing.len() - 22]));
+    world.write("a", edited("a", 1));
+    world.jj(&["restore", "--from", "@-", "b", "run", "link", "new"]);
+    assert!(ask(1).ends_with("landed, and no longer here: 4 files\n"));
+    assert_eq!(world.pull(&["--again"]).code, Some(0));
+    assert_eq!(ask(0), nothing);
+    world.jj(&["op", "restore", &before]);
+    assert!(ask(1).contains("not landed, 5 files:\n"));
+}
+
+#[test]
+fn in_jj_another_workspace_of_a_repository_that_git_does_not_find_counts() {
+    let world = World::separate();
+    world.prepare();
+    let second = world.host.path("second");
+    let there = |args: &[&str]| world.banger(&[&["-C", second.to_str().unwrap()], args].concat());
+    world.jj(&["workspace", "add", second.to_str().unwrap()]);
+    assert_eq!(there(&["prepare", VM, "--path", "elsewhere"]).code, Some(0));
+    assert_eq!((world.banger(&ASK).code, there(&ASK).code), (Some(0), Some(0)));
+    write_file(&world.guest.home().join("elsewhere/b"), b"theirs\n");
+    let run = world.banger(&ASK);
+    assert!(run.code == Some(1) && run.stdout.contains("of working copy 'second':\n\t1 file not landed"), "{run:?}");
+    assert_eq!((there(&PULL).code, world.banger(&ASK).code), (Some(0), Some(0)));
+}
+
+#[test]
+fn what_is_left_for_another_working_copy_is_left_in_the_guest() {
+    let guest = TestGuest::russh();
+    let host = prepared(&guest);
+    host.git(&["worktree", "add", "-q", "-b", "other", "../second"]);
+    let second = host.path("second");
+    let there = |args: &[&str]| host.run(&[&["-C", second.to_str().unwrap()], args].concat());
+    assert_eq!(there(&["prepare", VM, "--path", "elsewhere"]).code, Some(0));
+    let whole = || (host.files_but(&[]), fingerprint(&second), host.git(&["for-each-ref"]));
+    assert_eq!((asked(&guest, &host), there(&ASK).code), ((Some(0), NOTHING.to_owned()), Some(0)));
+    write_file(&guest.home().join("elsewhere/b"), edited("b", 2).as_bytes());
+    host.stdout(&["session", "start", VM, "s", "--", "cat"]);
+    let before = whole();
+    let run = host.run(&ASK);
+    let left = "in the workspace of working copy 'second':\n\t1 file not landed\nsessions that run:\n\t's'\n";
+    assert_eq!((run.code, told(&run)), (Some(1), format!("workspace 'repo', on branch 'main'\n{left}")));
+    host.stdout(&["session", "stop", VM, "s"]);
+    let json: serde_json::Value = serde_json::from_slice(&host.stdout(&["status", VM, "--json"])).unwrap();
+    assert_eq!((&json["left"], &json["elsewhere"][0]["working_copy"]), (&true.into(), &"second".into()));
+    let (files, other, refs) = whole();
+    before.0.assert_same(&files);
+    before.1.assert_same(&other);
+    assert_eq!(before.2, refs);
+    // And the other way round; and once it has landed there, nothing is.
+    guest.write("a", edited("a", 1));
+    assert_eq!(there(&PULL).code, Some(0));
+    assert!(there(&ASK).stdout.ends_with("in the workspace of working copy 'main':\n\t1 file not landed\n"));
+    assert_eq!(host.run(&PULL).code, Some(0));
+    assert_eq!((asked(&guest, &host), there(&ASK).code), ((Some(0), NOTHING.to_owned()), Some(0)));
+    // A workspace that cannot be looked at, and one whose working copy is gone, may hold anything.
+    let away = guest.home().join("away");
+    fs::rename(guest.home().join("elsewhere"), &away).unwrap();
+    let run = host.run(&ASK);
+    let about = "this is about its workspace of working copy 'second'";
+    assert!(run.code == Some(4) && run.stderr.contains(about), "{run:?}");
+    fs::rename(&away, guest.home().join("elsewhere")).unwrap();
+    host.git(&["worktree", "remove", "--force", "../second"]);
+    let (code, text) = asked(&guest, &host);
+    assert!(code == Some(1) && text.contains("working copy 'second':\n\twhatever is there"), "{text}");
 }
 
 /// Adds a guest behind a name, on a server of its own, to a host; its SSH settings are the host's from then on.

@@ -34,6 +34,17 @@ impl WorkingCopy for Worktree {
         Ok(if id == MAIN { format!("{MAIN}@") } else { id })
     }
 
+    fn top_of(&self, repo: &Repo, name: &str) -> Option<PathBuf> {
+        if name == MAIN {
+            return Some(repo.common_dir.parent()?.to_owned());
+        }
+        let id = if name == format!("{MAIN}@") { MAIN } else { name };
+        let own = repo.common_dir.join("worktrees").join(id);
+        let link = fs::read(own.join("gitdir")).ok()?;
+        // It may be relative to where it is written.
+        Some(own.join(OsStr::from_bytes(link.trim_ascii_end())).parent()?.to_owned())
+    }
+
     fn head(&self, repo: &Repo) -> Result<Head> {
         let symbolic = repo.git.call(["symbolic-ref", "-q", "HEAD"]).run()?;
         // A branch's name need not be UTF-8.

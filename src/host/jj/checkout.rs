@@ -69,6 +69,10 @@ impl WorkingCopy for Checkout {
         Ok(self.name.get_or_init(|| name).clone())
     }
 
+    fn top_of(&self, _repo: &Repo, name: &str) -> Option<PathBuf> {
+        self.jj.read(["workspace", "root", "--name", name]).ok().map(PathBuf::from)
+    }
+
     /// HEAD is the first parent of `@`, for git's own is unborn, or another workspace's.
     fn head(&self, repo: &Repo) -> Result<Head> {
         let (_, parents) = self.jj.working_copy()?;
