@@ -79,7 +79,9 @@ look_at_refs() {
 		printf '^%s\n' "$head" >>"$gb_dir/known"
 		set -- "$@" "--no-merged=$head"
 	fi
-	plain_git for-each-ref "$@" >"$gb_dir/refs" || die 90 "cannot list the refs"
+	plain_git for-each-ref "$@" >"$gb_dir/refs" 2>"$gb_dir/said" || die 90 "cannot list the refs: $(cat "$gb_dir/said")"
+	# git passes over a ref that is broken, and says so.
+	test ! -s "$gb_dir/said" || more_refs=1
 	while read -r gb_oid gb_line
 	do
 		case $gb_line in
@@ -103,14 +105,14 @@ look_at_refs() {
 
 # Lists the other work trees of the repository.
 look_at_worktrees() {
-	more_worktrees=0 gb_count=0 gb_tree='' gb_branch=-
+	more_worktrees=0 gb_count=0 gb_tree='' gb_branch=- gb_listed=0
 	: >"$gb_dir/worktrees"
 	test -d "$commondir/worktrees" || return 0
 	plain_git worktree list --porcelain >"$gb_dir/trees" || die 90 "cannot list the worktrees"
 	while IFS= read -r gb_line
 	do
 		case $gb_line in
-		'worktree '*) gb_tree=${gb_line#worktree } gb_branch=- ;;
+		'worktree '*) gb_tree=${gb_line#worktree } gb_branch=- gb_listed=$((gb_listed + 1)) ;;
 		'branch '*) gb_branch=${gb_line#branch } ;;
 		bare) gb_tree='' ;;
 		'')
@@ -119,6 +121,12 @@ look_at_worktrees() {
 			;;
 		esac
 	done <"$gb_dir/trees"
+	# git lists the main one, too, and passes over one of which it does not know where it is.
+	for gb_line in "$commondir"/worktrees/*
+	do
+		test ! -d "$gb_line" || gb_listed=$((gb_listed - 1))
+	done
+	test "$gb_listed" -ge 1 || more_worktrees=$((more_worktrees + 1 - gb_listed))
 }
 
 # $1 - its path

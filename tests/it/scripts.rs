@@ -1441,6 +1441,15 @@ fn what_no_snapshot_takes_is_told_and_nothing_is_touched() {
         let first = &trees[..4];
         assert_eq!(first, ["worktree", "<place>/w", "refs/heads/main", "changed"], "{shell:?}: {told:?}");
         before.assert_same(&stood());
+        // What git passes over counts.
+        place.sh("echo broken >.git/refs/heads/broken; rm .git/worktrees/clean/gitdir");
+        let (header, told) = place.status(shell, "w", "");
+        assert_eq!(
+            (header["more-refs"].as_str(), header["more-worktrees"].as_str()),
+            ("1", "1"),
+            "{shell:?}: {told:?}"
+        );
+        place.sh("rm .git/refs/heads/broken");
         // A guest that has very many is still answered.
         place.sh("for i in $(seq 210); do echo \"create refs/heads/many$i v2\"; done | git update-ref --stdin");
         let (header, told) = place.status(shell, "w", "");
