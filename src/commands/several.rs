@@ -10,8 +10,8 @@ use crate::error::{Kind, Result};
 /// So many guests are asked at the same time.
 const AT_ONCE: usize = 8;
 
-/// Does the work for each guest, and has each result told in turn, as soon as those before it are; after an interrupt no
-/// more.
+/// Does the work for each guest, and has each result told in turn, as soon as those before it are; none is after an
+/// interrupt.
 ///
 /// # Errors
 /// Those of `tell`.

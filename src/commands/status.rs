@@ -20,7 +20,7 @@ use crate::text::{self, Keep, count, sanitise};
 /// The exit code for a guest in which something is left.
 const LEFT: u8 = 1;
 
-/// Says what is left in each guest. With `--exit-code` the code is 1 where anything is, and 0 only where it is sure that
+/// Says what is left in each guest. With `--exit-code` the code is 1 if anything is, and 0 only if it is sure that
 /// nothing is; a failure is neither, and its code counts before these.
 ///
 /// # Errors
@@ -70,8 +70,8 @@ fn chosen(args: &Status, app: &App, repo: &Repo) -> Result<Vec<String>> {
     Ok(vms.into_iter().collect())
 }
 
-/// Returns the error for a guest of which it is not known whether anything is left there. That is no refusal, whose exit
-/// code would say that something is.
+/// Returns the error for a guest of which it is not known whether anything is left there. That is no refusal, whose
+/// exit code would say that something is.
 fn cannot_tell(vm: &str, error: Error) -> Error {
     let kind = match error.kind() {
         Kind::Interrupted => return error,
@@ -147,6 +147,7 @@ impl Found {
             (unlanded.files.len() as u64, "file", " not landed"),
             (unlanded.thrown_away as u64, "landed file", " no longer here"),
             (number(leftovers.refs.len(), leftovers.more_refs), "other ref", ""),
+            (leftovers.submodules.len() as u64, "submodule", " with commits of its own"),
             (leftovers.stashes.into(), "stashed change", ""),
             (number(leftovers.worktrees.len(), leftovers.more_worktrees), "linked worktree", ""),
             (leftovers.operations.len() as u64, "operation", " in progress"),
@@ -213,6 +214,7 @@ impl Found {
         let files: Vec<String> = String::from_utf8_lossy(&files).lines().map(str::to_owned).collect();
         part(format!("not landed, {}", count(files.len() as u64, "file")), files);
         part("other branches, tags and refs".to_owned(), others(&leftovers.refs, own_ref, leftovers.more_refs));
+        part("submodules".to_owned(), leftovers.submodules.iter().map(own_ref).collect());
         part("linked worktrees".to_owned(), others(&leftovers.worktrees, worktree, leftovers.more_worktrees));
         part("in progress".to_owned(), leftovers.operations.iter().map(|it| it.word().to_owned()).collect());
         part("not in a snapshot as it is".to_owned(), self.notes().map(report::note).collect());
@@ -283,6 +285,7 @@ struct JsonStatus<'a> {
     landing: bool,
     refs: Vec<JsonRef>,
     more_refs: u32,
+    submodules: Vec<JsonRef>,
     stashes: u32,
     worktrees: Vec<JsonWorktree>,
     more_worktrees: u32,
@@ -316,7 +319,7 @@ impl JsonStatus<'_> {
     fn of(found: &Found) -> JsonStatus<'_> {
         let name = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
         let Found { records, path, snapshot, unlanded, leftovers, running, elsewhere } = found;
-        let refs = leftovers.refs.iter().map(|own| JsonRef { name: name(&own.name), commits: own.commits });
+        let own = |own: &OwnRef| JsonRef { name: name(&own.name), commits: own.commits };
         let worktrees = leftovers.worktrees.iter().map(|it| JsonWorktree {
             path: report::JsonPath::new(&it.path),
             branch: it.branch.as_deref().map(name),
@@ -331,8 +334,9 @@ impl JsonStatus<'_> {
             files: report::json_changes(&unlanded.files),
             thrown_away: unlanded.thrown_away,
             landing: unlanded.is_landing,
-            refs: refs.collect(),
+            refs: leftovers.refs.iter().map(own).collect(),
             more_refs: leftovers.more_refs,
+            submodules: leftovers.submodules.iter().map(own).collect(),
             stashes: leftovers.stashes,
             worktrees: worktrees.collect(),
             more_worktrees: leftovers.more_worktrees,

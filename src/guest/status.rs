@@ -20,6 +20,8 @@ pub struct Leftovers {
     pub refs: Vec<OwnRef>,
     /// How many refs were not looked at.
     pub more_refs: u32,
+    /// Submodules that have commits which neither their remotes nor their HEAD lead to.
+    pub submodules: Vec<OwnRef>,
     /// How many stash entries there are.
     pub stashes: u32,
     /// The other work trees of the repository.
@@ -30,7 +32,7 @@ pub struct Leftovers {
     pub operations: Vec<Operation>,
 }
 
-/// A ref, and how many commits only it has.
+/// A ref or a submodule, and how many commits only it has.
 #[derive(Debug, PartialEq, Eq)]
 pub struct OwnRef {
     /// Its whole name; it need not be UTF-8.
@@ -102,8 +104,8 @@ impl Operation {
 }
 
 impl Guest {
-    /// Looks at what a snapshot does not take, without touching anything there; `given` are commits that the host knows this
-    /// guest to have.
+    /// Looks at what a snapshot does not take, without touching anything there; `given` are commits that the host knows
+    /// this guest to have.
     ///
     /// # Errors
     /// When there is no workspace, its git fails, or the connection is lost.
@@ -112,11 +114,12 @@ impl Guest {
         let (running, nonce) = self.exec(&args, None)?;
         self.answer(args.script, running, &nonce, |stream| {
             let answer = stream.answer()?;
-            let (refs, worktrees) = listed(&stream.list()?)?;
+            let (refs, submodules, worktrees) = listed(&stream.list()?)?;
             stream.end()?;
             let words = answer.text("operations")?.split_whitespace();
             Ok(Leftovers {
                 refs,
+                submodules,
                 more_refs: answer.number("more-refs")?,
                 stashes: answer.number("stashes")?,
                 worktrees,
@@ -127,17 +130,21 @@ impl Guest {
     }
 }
 
-/// Reads the records of refs and work trees.
-fn listed(list: &[u8]) -> Result<(Vec<OwnRef>, Vec<Worktree>)> {
+/// Reads the records of refs, submodules and work trees.
+fn listed(list: &[u8]) -> Result<(Vec<OwnRef>, Vec<OwnRef>, Vec<Worktree>)> {
     let mut fields = list.strip_suffix(b"\0").unwrap_or(list).split(|&byte| byte == 0);
-    let (mut refs, mut worktrees) = (Vec::new(), Vec::new());
+    let (mut refs, mut submodules, mut worktrees) = (Vec::new(), Vec::new(), Vec::new());
     while let Some(kind) = fields.next().filter(|_| !list.is_empty()) {
         let mut field = || fields.next().filter(|field| field.len() <= NAME).ok_or_else(damaged);
         match kind {
-            b"ref" if refs.len() < REFS => {
+            b"ref" | b"submodule" => {
                 let (name, commits) = (field()?.to_vec(), std::str::from_utf8(field()?).map_err(|_| damaged())?);
                 let commits = if commits == "-" { None } else { Some(commits.parse().map_err(|_| damaged())?) };
-                refs.push(OwnRef { name, commits });
+                let own = if kind == b"ref" { &mut refs } else { &mut submodules };
+                if own.len() == REFS {
+                    return Err(damaged());
+                }
+                own.push(OwnRef { name, commits });
             }
             b"worktree" if worktrees.len() < WORKTREES => {
                 let (path, branch) = (field()?.to_vec(), field()?);
@@ -154,7 +161,7 @@ fn listed(list: &[u8]) -> Result<(Vec<OwnRef>, Vec<Worktree>)> {
             _ => return Err(damaged()),
         }
     }
-    Ok((refs, worktrees))
+    Ok((refs, submodules, worktrees))
 }
 
 #[cfg(test)]
@@ -164,8 +171,9 @@ mod tests {
     #[test]
     fn records_are_read_and_what_is_no_record_or_too_much_is_refused() {
         let list =
-            b"ref\0refs/heads/a\x002\0ref\0refs/tags/b\0-\0worktree\0/w\0refs/heads/c\0changed\0worktree\0/x\0-\0gone\0";
-        let (refs, worktrees) = listed(list).unwrap();
+            b"ref\0refs/heads/a\x002\0submodule\0s\x001\0ref\0refs/tags/b\0-\0worktree\0/w\0refs/heads/c\0changed\0worktree\0/x\0-\0gone\0";
+        let (refs, submodules, worktrees) = listed(list).unwrap();
+        assert_eq!(submodules, [OwnRef { name: b"s".to_vec(), commits: Some(1) }]);
         assert_eq!(refs[0], OwnRef { name: b"refs/heads/a".to_vec(), commits: Some(2) });
         assert_eq!(refs[1].commits, None);
         let branch = Some(b"refs/heads/c".to_vec());

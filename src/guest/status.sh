@@ -2,12 +2,13 @@
 # Tells what a repository holds beside what a snapshot takes. Non-mutating.
 #
 # workspace - path of the workspace
-# given - commits that the host knows this guest to have, separated by blanks; what leads to them is not the guest's alone
+# given - commits that the host knows this guest to have, separated by blanks; what leads to them is not its own
 #
 # stdin: held open by the host as long as it wants the answer
-# stdout: a marker line with the nonce; 'stashes', how many; 'operations' in progress; 'more-refs', 'more-worktrees', how
-# many were not looked at; an empty line; records, each 'ref NUL name NUL commits NUL' or 'worktree NUL path NUL branch NUL
-# state NUL', with '-' for what there is not or is not known, and a NUL; an end marker with the nonce
+# stdout: a marker line with the nonce; 'stashes', how many; 'operations' in progress; 'more-refs', 'more-worktrees',
+# how many were not looked at; an empty line; records, each 'ref NUL name NUL commits NUL', 'submodule NUL name NUL
+# commits NUL' or 'worktree NUL path NUL branch NUL state NUL', with '-' for what there is not or is not known, and a
+# NUL; an end marker with the nonce
 main() {
 	begin
 	lease
@@ -16,6 +17,7 @@ main() {
 	look_at_operations
 	look_at_stashes
 	look_at_refs
+	look_at_submodules
 	look_at_worktrees
 	printf 'git-banger 1 %s\n' "$nonce"
 	printf '%s\n' "stashes $stashes" "operations $operations" "more-refs $more_refs" "more-worktrees $more_worktrees" ''
@@ -63,8 +65,8 @@ look_at_stashes() {
 	test "$stashes" -gt 0 || stashes=1
 }
 
-# Lists the refs that lead to commits which neither HEAD nor the host leads to, with their number, of which git may be too
-# damaged to tell. Those of remotes are of what others have; those of bisect and rebase are of an operation.
+# Lists the refs that lead to commits which neither HEAD nor the host leads to, with their number, which git cannot tell
+# where something is missing. Those of remotes are of what others have; those of bisect and rebase are of an operation.
 look_at_refs() {
 	more_refs=0 gb_count=0
 	: >"$gb_dir/own-refs"
@@ -101,6 +103,25 @@ look_at_refs() {
 		) || gb_commits=-
 		test "$gb_commits" = 0 || printf 'ref\0%s\0%s\0' "$gb_line" "$gb_commits" >>"$gb_dir/own-refs"
 	done <"$gb_dir/refs"
+}
+
+# Lists the submodules that have commits, stash entries among them, which neither their remotes nor their HEAD lead to.
+# What a snapshot tells of submodules is about HEAD and files.
+look_at_submodules() {
+	test -d "$commondir/modules" || return 0
+	find "$commondir/modules" -type d -name refs -prune >"$gb_dir/modules"
+	while IFS= read -r gb_line
+	do
+		gb_line=${gb_line%/refs}
+		test -f "$gb_line/HEAD" || continue
+		gb_commits=$(
+			GIT_DIR=$gb_line
+			export GIT_DIR
+			local_git rev-list --count --branches --glob=refs/stash --not --remotes HEAD 2>/dev/null
+		) || gb_commits=-
+		test "$gb_commits" = 0 ||
+			printf 'submodule\0%s\0%s\0' "${gb_line#"$commondir/modules/"}" "$gb_commits" >>"$gb_dir/own-refs"
+	done <"$gb_dir/modules"
 }
 
 # Lists the other work trees of the repository.

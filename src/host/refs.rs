@@ -198,8 +198,8 @@ impl Repo {
         Ok(own.chain(old).collect::<BTreeSet<_>>().into_iter().collect())
     }
 
-    /// Opens the other working copies from which a guest was prepared, each under the name of its records; `None` where one is
-    /// not found. Another one's workspace may be in the guest as well.
+    /// Opens the other working copies from which a guest was prepared, each under the name of its records; `None` where
+    /// one is not found. The workspace of another one may be in the guest as well.
     ///
     /// # Errors
     /// When git or jj cannot be run.

@@ -130,6 +130,13 @@ fn each_kind_of_leftover_alone_is_one() {
             "mkdir sub; cd sub; git init; echo x >x; git add x; git commit -qm x",
             part(KEPT, "'sub' is a repository of its own: its files come as ordinary files, its history does not"),
         ),
+        (
+            "git config --global user.name w; git config --global user.email w@example.org
+             git init -q ../up; git -C ../up commit -qm up --allow-empty
+             git -c protocol.file.allow=always submodule add ../up up
+             git commit -qm added; cd up; git checkout -b x; git commit -qm x --allow-empty; git checkout -",
+            part("submodules", "'up', 1 commit"),
+        ),
         ("mkfifo pipe", part(KEPT, "'pipe' is a FIFO, a socket or a device, and does not come")),
     ];
     for (script, wanted) in cases {
@@ -164,7 +171,8 @@ fn what_is_no_work_of_the_guests_alone_does_not_count() {
     for script in [
         "echo x >built.o",
         "git branch merged; git tag merged",
-        "git clone -q --bare . ../upstream; git -C ../upstream update-ref refs/heads/u $(git commit-tree -m u HEAD^{tree})
+        "git clone -q --bare . ../upstream
+         git -C ../upstream update-ref refs/heads/u $(git -C ../upstream commit-tree -m u HEAD^{tree})
          git remote add origin ../upstream; git fetch",
         "echo x >>b; git stash push b; git stash drop; git checkout -b x; git checkout main; git branch -D x",
         "git commit --allow-empty -qm 'nothing in it'",
@@ -388,9 +396,11 @@ fn of_several_guests_each_has_a_line_in_order_and_the_worst_code_counts() {
 
 guest_test!(where_it_cannot_tell_it_never_says_that_nothing_is_left, |guest| {
     let host = Host::new(guest);
-    let named = "error: no guest was prepared from this working copy\nhint: git banger vm list\n  lists those that have a name\n";
+    let named = "error: no guest was prepared from this working copy\nhint: git banger vm list\n  \
+                 lists those that have a name\n";
     assert_eq!(host.run(&["status", "--exit-code"]), ran(2, "", named));
-    let never = "error: cannot tell what is left in guest 'dev': nothing is recorded here as HEAD@prepare of guest 'dev'\n\
+    let never = "error: cannot tell what is left in guest 'dev': \
+                 nothing is recorded here as HEAD@prepare of guest 'dev'\n\
                  hint: git banger prepare dev\n";
     assert_eq!(host.run(&ASK), ran(4, "", never));
     host.prepare();

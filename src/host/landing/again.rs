@@ -56,8 +56,8 @@ impl Again {
         all
     }
 
-    /// Counts the paths at which the host lacks what has landed, or a part of it: what it would change to land it again. A
-    /// file that is as a landing wrote it is not read.
+    /// Counts the paths at which the host lacks what has landed, or a part of it: what would change if it landed again.
+    /// A file that is as a landing wrote it is not read.
     ///
     /// # Errors
     /// When a file cannot be looked at.

@@ -2,7 +2,8 @@
 //!
 //! `agreed` tells the guest's new work from what both sides have; `look` asks what stands there; `both` and `merge` make
 //! one of three states; `steps` are what is to be done, and `obstacles` what is in the way; `stage` writes what is to come
-//! to where nobody looks: that is the `plan`. `swap` puts it in place; `record` remembers it. `unlanded` tells what has not.
+//! to where nobody looks: that is the `plan`. `swap` puts it in place; `record` remembers it. `unlanded` tells what has
+//! not.
 
 mod again;
 mod agreed;
