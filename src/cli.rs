@@ -230,8 +230,9 @@ pub struct Diff {
 /// three-way merge, all or nothing: HEAD, the index and your own edits stay.
 #[derive(Args, Debug)]
 pub struct Pull {
-    /// The guest: a name from 'git banger vm list', or [user@]host[:port]
-    pub vm: String,
+    /// The guests: names from 'git banger vm list', or [user@]host[:port]; their work lands in this order
+    #[arg(required = true)]
+    pub vm: Vec<String>,
     #[command(flatten)]
     pub taking: Taking,
     /// What to do where both sides changed the same

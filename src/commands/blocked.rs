@@ -1,7 +1,7 @@
 //! The words for why work does not land.
 
 use super::App;
-use crate::cli::Pull;
+use super::line::Line;
 use crate::error::{Error, Fault};
 use crate::host::Repo;
 use crate::host::landing::record::Landing;
@@ -9,8 +9,8 @@ use crate::host::landing::{Blocked, Why};
 use crate::text;
 
 /// Returns the error that names every path which cannot land.
-pub fn error(blocked: Blocked, app: &App, repo: &Repo, args: &Pull) -> Error {
-    let vm = &args.vm;
+pub fn error(blocked: Blocked, app: &App, repo: &Repo, vm: &str, line: &Line) -> Error {
+    let line = line.for_real();
     let (since, obstacles, blocked, others, thrown_away) = match blocked {
         Blocked::Failed(error) => return error,
         Blocked::NoRoom { missing } => {
@@ -34,19 +34,15 @@ pub fn error(blocked: Blocked, app: &App, repo: &Repo, args: &Pull) -> Error {
         .with_faults(faults)
         .run(git(&["diff", since.short(), &snapshot]), "shows what the guest did");
     let error = match rest {
-        Some(pathspecs) => error.run(app.line().for_real().with_pathspecs(&pathspecs), "lands the rest"),
+        Some(pathspecs) => error.run(line.with_pathspecs(&pathspecs), "lands the rest"),
         None => error,
     };
     let error = match thrown_away {
-        true => error.run(
-            app.line().for_real().with("--again", None),
-            "first lands again what has landed before and is no more here",
-        ),
+        true => error.run(line.with("--again", None), "first lands again what has landed before and is no more here"),
         false => error,
     };
     if rests {
-        let line = app.line().for_real().with("--base-commit", Some("HEAD@prepare"));
-        return error.run(line, "lands those commits too");
+        return error.run(line.with("--base-commit", Some("HEAD@prepare")), "lands those commits too");
     }
     if merges {
         let (way, purpose) = if repo.records_conflicts() {
@@ -54,7 +50,7 @@ pub fn error(blocked: Blocked, app: &App, repo: &Repo, args: &Pull) -> Error {
         } else {
             ("merge", "lands it with conflict markers in the files")
         };
-        error.run(app.line().for_real().with("--conflict", Some(way)), purpose)
+        error.run(line.with("--conflict", Some(way)), purpose)
     } else {
         error
     }

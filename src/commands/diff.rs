@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-use super::base::Base;
-use super::{App, pull, taking};
+use super::taking::{self, Source, Work};
+use super::{App, pull};
 use crate::cli::Diff;
 use crate::error::{Error, Result};
 use crate::host::landing;
@@ -14,12 +14,11 @@ use crate::host::landing;
 /// As fetch; and if git cannot show it.
 pub fn run(args: &Diff, app: &App) -> Result<ExitCode> {
     let repo = app.repo()?;
-    let records = repo.records(&args.vm)?;
-    let vm = app.settings.vm(&args.vm, records.path.as_deref(), Some(&repo.name()))?;
-    let base = Base::choose(args.taking.base_commit.as_deref(), &vm, Some((&repo, &records)), app)?;
-    let (snapshot, scratch) = taking::take(app, &repo, &vm, &records, &base, &args.taking)?;
+    let source = Source::find(&args.vm, &args.taking, app, &repo)?;
+    let Work { source, snapshot, scratch } = taking::take(app, &repo, source, &args.taking)?;
+    let Source { vm, records, base } = source;
     if base.is_open() {
-        pull::refuse_open_base(app, &repo, &records, &snapshot)?;
+        pull::refuse_open_base(app, &repo, &records, &snapshot, app.line())?;
     }
     let trees = landing::difference(&repo, &records, &snapshot, &scratch)?;
     if trees[0] == trees[1] {

@@ -4,30 +4,27 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use super::base::Base;
-use super::{App, report, taking};
+use super::taking::{self, Work};
+use super::{App, report};
 use crate::cli::Fetch;
-use crate::error::{Kind, Result};
+use crate::error::Result;
 use crate::host::Repo;
 use crate::text::count;
 
-/// Fetches from each guest in turn; a guest that fails is said at once, and does not keep the others from being fetched.
-/// Returns the exit code of the last failure.
+/// Fetches from all guests at the same time, and tells of each in turn; a guest that fails does not keep the others from
+/// being fetched. Returns the exit code of the last failure.
 ///
 /// # Errors
 /// If there is no repository.
 pub fn run(args: &Fetch, app: &App) -> Result<ExitCode> {
     let repo = app.repo()?;
     let mut code = ExitCode::SUCCESS;
-    for name in &args.vm {
-        if let Err(error) = fetch(name, args, app, &repo) {
-            let error = error.with_vm(name);
-            code = app.voice.fail(&error);
-            if error.kind() == Kind::Interrupted {
-                break;
-            }
+    taking::take_each(app, &repo, &args.vm, &args.taking, |name, work| {
+        if let Err(error) = work.and_then(|work| tell(args, app, &repo, &work)) {
+            code = app.fail(error.with_vm(name));
         }
-    }
+        Ok(())
+    })?;
     Ok(code)
 }
 
@@ -38,14 +35,12 @@ struct Fetched<'a> {
     files: Vec<report::JsonChange>,
 }
 
-fn fetch(name: &str, args: &Fetch, app: &App, repo: &Repo) -> Result<()> {
-    let records = repo.records(name)?;
-    let vm = app.settings.vm(name, records.path.as_deref(), Some(&repo.name()))?;
-    let base = Base::choose(args.taking.base_commit.as_deref(), &vm, Some((repo, &records)), app)?;
-    let (snapshot, _) = taking::take(app, repo, &vm, &records, &base, &args.taking)?;
+fn tell(args: &Fetch, app: &App, repo: &Repo, work: &Work) -> Result<()> {
+    let Work { source, snapshot, .. } = work;
+    let name = source.vm.name.as_str();
     if args.json {
         let files = report::json_changes(&snapshot.changed);
-        return report::json(app.ui(), &Fetched { snapshot: report::json_snapshot(&vm.name, &snapshot), files });
+        return report::json(app.ui(), &Fetched { snapshot: report::json_snapshot(name, snapshot), files });
     }
     let kept = repo.vm_ref(name, "snapshot")?;
     app.ui().status(&format!(
@@ -53,7 +48,7 @@ fn fetch(name: &str, args: &Fetch, app: &App, repo: &Repo) -> Result<()> {
         snapshot.commit.short(),
         count(snapshot.commits, "commit"),
         count(snapshot.changed.len() as u64, "changed file"),
-        base = base.shown(&snapshot),
+        base = source.base.shown(snapshot),
     ));
     if snapshot.changed.is_empty() {
         return Ok(());

@@ -69,6 +69,11 @@ impl Line {
         self.jj.iter().map(shell_word).chain(words.iter().map(shell_word)).collect::<Vec<_>>().join(" ")
     }
 
+    /// Returns the line of another command of ours, in the same place: these words after the program.
+    pub fn instead(&self, words: Vec<OsString>) -> Line {
+        Line { words: self.global.iter().cloned().chain(words).collect(), ..self.clone() }
+    }
+
     /// Returns the line without what makes it a dry run.
     pub fn for_real(&self) -> Line {
         let mut line = self.clone();

@@ -11,6 +11,7 @@ mod line;
 mod log;
 mod prepare;
 mod pull;
+mod pulled;
 mod refused;
 mod report;
 mod rev;
@@ -100,6 +101,12 @@ impl App {
         self.ui().hint(&Suggestion { command, purpose: purpose.to_owned() });
     }
 
+    /// Says that something failed, and whether git is just too old for it; returns the exit code.
+    fn fail(&self, error: Error) -> ExitCode {
+        let may_be_git = matches!(error.kind(), Kind::Failed | Kind::Bug);
+        self.voice.fail(&if may_be_git { host::or_too_old(error, &self.reporter()) } else { error })
+    }
+
     /// Resolves a guest's name, with the workspace that was prepared from here, if one was.
     fn vm(&self, name: &str, default_path: Option<&str>) -> Result<Vm> {
         let records = self.repo().ok().map(|repo| repo.records(name)).transpose()?;
@@ -137,10 +144,7 @@ pub fn run(cli: Cli, words: Vec<OsString>) -> ExitCode {
     if !matches!(cli.command, Command::Complete(_)) {
         warn_of_unknown_keys(&app);
     }
-    dispatch(&cli.command, &app).unwrap_or_else(|error| {
-        let may_be_git = matches!(error.kind(), Kind::Failed | Kind::Bug);
-        app.voice.fail(&if may_be_git { host::or_too_old(error, &app.reporter()) } else { error })
-    })
+    dispatch(&cli.command, &app).unwrap_or_else(|error| app.fail(error))
 }
 
 /// Says that the command line is wrong, in JSON too where it asks for that.

@@ -10,8 +10,8 @@ use crate::error::{Kind, Result};
 /// So many guests are asked at the same time.
 const AT_ONCE: usize = 8;
 
-/// Does the work for each guest, and has each result told in turn, as soon as those before it are; none is after an
-/// interrupt.
+/// Does the work for each guest, and has each result told in turn, as soon as those before it are; after an interrupt no
+/// more.
 ///
 /// # Errors
 /// Those of `tell`.
@@ -20,6 +20,9 @@ pub fn each<T: Send>(
     work: impl Fn(&str) -> Result<T> + Sync,
     mut tell: impl FnMut(&str, Result<T>) -> Result<()>,
 ) -> Result<()> {
+    if let [vm] = vms {
+        return tell(vm, work(vm));
+    }
     let next = AtomicUsize::new(0);
     let (done, results) = mpsc::channel();
     thread::scope(|scope| {

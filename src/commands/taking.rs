@@ -1,15 +1,41 @@
-//! What export, fetch, pull and status share: asking a guest for its work, and taking it in.
+//! What export, fetch, diff, pull and status share: asking guests for their work, and taking it in.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
 
 use super::base::Base;
-use super::{App, report};
+use super::{App, report, several};
 use crate::cli::Taking;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::guest::{Guest, Payload, Request};
 use crate::host::intake::Taken;
 use crate::host::scratch::Scratch;
 use crate::host::{Records, Repo};
 use crate::snapshot::Snapshot;
 use crate::vm::Vm;
+
+/// A guest that is to be asked for its work, as it is known here.
+pub struct Source {
+    /// Where it is.
+    pub vm: Vm,
+    /// What is recorded about it.
+    pub records: Records,
+    /// What its work is relative to.
+    pub base: Base,
+}
+
+impl Source {
+    /// Looks a guest up.
+    ///
+    /// # Errors
+    /// If its name, its configuration or the base cannot be used.
+    pub fn find(name: &str, taking: &Taking, app: &App, repo: &Repo) -> Result<Source> {
+        let records = repo.records(name)?;
+        let vm = app.settings.vm(name, records.path.as_deref(), Some(&repo.name()))?;
+        let base = Base::choose(taking.base_commit.as_deref(), &vm, Some((repo, &records)), app)?;
+        Ok(Source { vm, records, base })
+    }
+}
 
 /// Returns what the guest must know for a snapshot.
 ///
@@ -54,20 +80,64 @@ pub fn prove(app: &App, repo: &Repo, vm: &Vm, guest: Guest, base: &Base, request
     Taken::history(repo, &vm.name, &base.asked, claim, pack.into_file(), &rules, &request.given)
 }
 
-/// Brings the guest's snapshot into the repository, proven; returns with it the scratch repository that it came in.
+/// Work that is in the repository, proven.
+pub struct Work {
+    /// The guest that it is from.
+    pub source: Source,
+    /// What came.
+    pub snapshot: Snapshot,
+    /// The scratch repository that it came in.
+    pub scratch: Scratch,
+}
+
+/// Brings the guest's snapshot into the repository, proven.
 ///
 /// # Errors
 /// If the guest cannot do it, the connection is lost, or what arrives does not verify.
-pub fn take(
+pub fn take(app: &App, repo: &Repo, source: Source, taking: &Taking) -> Result<Work> {
+    let taken = receive(app, repo, &source, taking)?;
+    keep(app, repo, source, taken)
+}
+
+/// Brings the snapshots of several guests into the repository, asking them at the same time. Each is handed over in the
+/// order of the names, as soon as it is there.
+///
+/// # Errors
+/// Those of `tell`.
+pub fn take_each(
     app: &App,
     repo: &Repo,
-    vm: &Vm,
-    records: &Records,
-    base: &Base,
+    names: &[String],
     taking: &Taking,
-) -> Result<(Snapshot, Scratch)> {
+    mut tell: impl FnMut(&str, Result<Work>) -> Result<()>,
+) -> Result<()> {
+    let mut seen = BTreeSet::new();
+    let names: Vec<String> = names.iter().filter(|name| seen.insert(*name)).cloned().collect();
+    // What is recorded is read before anything is written.
+    let sources = names.iter().map(|name| (name.as_str(), Source::find(name, taking, app, repo))).collect();
+    let sources: Mutex<BTreeMap<&str, Result<Source>>> = Mutex::new(sources);
+    let work = |name: &str| {
+        let source = sources.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+        let source = source.ok_or_else(|| Error::bug("a guest is asked twice"))??;
+        let taken = receive(app, repo, &source, taking)?;
+        Ok((source, taken))
+    };
+    // What prints and what writes refs is left to one thread.
+    several::each(&names, work, |name, taken| {
+        tell(name, taken.and_then(|(source, taken)| keep(app, repo, source, taken)))
+    })
+}
+
+/// Receives a snapshot, and proves it.
+fn receive(app: &App, repo: &Repo, source: &Source, taking: &Taking) -> Result<Taken> {
+    let Source { vm, records, base } = source;
     let request = request_history(app, records, base, taking)?;
-    let taken = prove(app, repo, vm, app.connect(vm)?, base, &request)?;
+    prove(app, repo, vm, app.connect(vm)?, base, &request)
+}
+
+/// Keeps a snapshot in the repository, and says what it holds in another form than the guest.
+fn keep(app: &App, repo: &Repo, source: Source, taken: Taken) -> Result<Work> {
     report::notes(app.ui(), &taken.snapshot.notes);
-    taken.keep(repo, &vm.name)
+    let (snapshot, scratch) = taken.keep(repo, &source.vm.name)?;
+    Ok(Work { source, snapshot, scratch })
 }

@@ -251,11 +251,18 @@ fn an_interrupt_of_several_guests_is_told_once() {
     let guest = TestGuest::russh();
     let mut host = Host::new(&guest);
     host.prepare();
+    guest.write("a", "theirs\n");
+    host.git(&["config", "banger.two.url", "ssh://dev/~/repo"]);
     let started = slow(&mut host, "git", " index-pack ");
-    let child = start(&host, &["fetch", VM, VM, VM]);
-    wait_for(&started);
-    let (code, stderr, _) = interrupted(child, "TERM", false);
-    assert_eq!((code, stderr.as_str()), (Some(130), "error: interrupted\n"));
+    for verb in ["fetch", "pull"] {
+        let before = host.files_but(&[]);
+        let _ = fs::remove_file(&started);
+        let child = start(&host, &[verb, VM, "two"]);
+        wait_for(&started);
+        let (code, stderr, _) = interrupted(child, "TERM", false);
+        assert_eq!((code, stderr.as_str()), (Some(130), "error: interrupted\n"), "{verb}");
+        before.assert_same(&host.files_but(&[]));
+    }
 }
 
 #[test]

@@ -207,6 +207,30 @@ fn a_pull_is_one_labelled_operation_that_jj_undoes_and_redoes() {
 }
 
 #[test]
+fn the_work_of_each_of_several_guests_is_an_operation_of_its_own() {
+    let world = World::separate();
+    world.prepare();
+    let config = world.host.path("home/.gitconfig");
+    let known = fs::read_to_string(&config).unwrap();
+    fs::write(&config, known + "[banger \"two\"]\n\turl = ssh://dev/~/two\n").unwrap();
+    assert_eq!(world.banger(&["prepare", "two"]).code, Some(0));
+    world.guest.write("a", lines("a").replace("a 1\n", "theirs\n"));
+    write_file(&world.guest.home().join("two/a"), lines("a").replace("a 9\n", "theirs\n").as_bytes());
+    write_file(&world.guest.home().join("two/b"), b"theirs\n");
+    let told = "warning: 'a' has changed in several guests: 'dev', 'two'\n\
+                landed 2 changed files from 'two' since @prepare (<id>)\nundo: jj undo\n\
+                landed 1 changed file from 'dev' since @prepare (<id>)\nundo: jj undo\n";
+    let ran = world.banger(&["pull", "two", VM, "--base-commit", "@prepare"]);
+    assert_eq!(ran, ok("M\ta\nM\tb\nM\ta\n", told));
+    assert_eq!(world.read("a"), lines("a").replace("a 1\n", "theirs\n").replace("a 9\n", "theirs\n"));
+    world.jj(&["undo"]);
+    let of_two = (lines("a").replace("a 9\n", "theirs\n"), "theirs\n".to_owned());
+    assert_eq!((world.read("a"), world.read("b")), of_two);
+    let ran = world.banger(&["pull", "two", VM, "--base-commit", "@prepare"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), "M\ta\n"), "{ran:?}");
+}
+
+#[test]
 fn a_workspace_that_git_cannot_find_is_a_host_like_any_other() {
     let world = World::separate();
     world.write("a", lines("a").replace("a 10", "mine"));

@@ -40,6 +40,7 @@ mod send;
 mod session;
 mod sessions;
 mod settings;
+mod several;
 mod ssh;
 mod status;
 mod support;

@@ -25,7 +25,7 @@ use std::time::Duration;
 pub use self::agreed::{Left, tree_of};
 pub use self::merge::Driver;
 pub use self::obstacles::{Obstacle, Why};
-pub use self::plan::{Plan, Told, difference, plan, turn};
+pub use self::plan::{Plan, Told, difference, plan, touched, turn};
 pub use self::swap::SetAside;
 use self::swap::{Failure, Lock, Swap};
 pub use self::unlanded::{Unlanded, unlanded};

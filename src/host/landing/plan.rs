@@ -206,6 +206,22 @@ pub fn difference(repo: &Repo, records: &Records, snapshot: &Snapshot, scratch: 
     Ok([ledger.start, snapshot.tree.clone()])
 }
 
+/// Returns the paths that a landing of the snapshot would touch, as far as pathspecs choose them.
+///
+/// # Errors
+/// When what is recorded cannot be read, or git does not take the pathspecs.
+pub fn touched(
+    repo: &Repo,
+    records: &Records,
+    snapshot: &Snapshot,
+    scratch: &Scratch,
+    pathspecs: &[OsString],
+) -> Result<Vec<Vec<u8>>> {
+    let ledger = Ledger::load(repo, scratch, records, snapshot)?;
+    let changes = scratch.git().diff(&ledger.start, &snapshot.tree, false, pathspecs)?;
+    Ok(changes.into_iter().map(|change| change.path).collect())
+}
+
 /// Plans to take a landing back, or to land it again: its difference, the other way round or not, is merged into the host's
 /// files as they are now, so that later edits stay.
 ///
