@@ -73,11 +73,11 @@ fn compare(host: &Host, guest: &TestGuest, changed: usize, edition: &mut usize) 
         }
         // What was written so far may not be on its way to the disk while the clock runs.
         run(&mut Command::new("sync"));
-        let pull = ["-q", "pull", VM, "--base-commit", "HEAD@prepare"];
+        let pull = ["pull", VM, "--base-commit", "HEAD@prepare"];
         let list = timed(&mut banger, || host.stdout(&pull));
         assert_eq!(list.iter().filter(|byte| **byte == b'\n').count(), changed);
-        host.stdout(&["-q", "undo"]);
-        let again = timed(&mut landing, || host.stdout(&["-q", "undo", "--redo"]));
+        host.stdout(&["undo", "-q"]);
+        let again = timed(&mut landing, || host.stdout(&["undo", "--redo"]));
         assert_eq!(again, list);
         if has_rsync {
             let from = format!("{}/", guest.workspace().display());

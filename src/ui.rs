@@ -153,6 +153,14 @@ impl Ui {
         self.data_stream(&mut text.as_bytes())
     }
 
+    /// Writes to stdout what a command has done that was not run for this text; not with `--quiet`.
+    ///
+    /// # Errors
+    /// As [`Ui::data`].
+    pub fn outcome(&self, mut text: &[u8]) -> Result<()> {
+        if self.quiet { Ok(()) } else { self.data_stream(&mut text) }
+    }
+
     /// Copies a stream to stdout: as it is into a pipe or a file, made harmless on a terminal.
     ///
     /// # Errors

@@ -117,9 +117,9 @@ impl Told<'_> {
             }
             report::json(app.ui(), &pulled)?;
         } else if self.args.stat {
-            app.ui().data_stream(&mut &*self.stat)?;
+            app.ui().outcome(&self.stat)?;
         } else {
-            app.ui().data_stream(&mut &*report::list(&self.plan.shown, List { status: true, nul: false }))?;
+            app.ui().outcome(&report::list(&self.plan.shown, List { status: true, nul: false }))?;
         }
         self.status(app);
         if let Some(undo) = &undo {

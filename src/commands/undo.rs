@@ -74,7 +74,7 @@ fn tell(args: &Undo, app: &App, landing: &Landing, shown: &[crate::snapshot::Cha
         let files = report::json_changes(shown);
         return report::json(app.ui(), &Turned { number: *number, vm, done, changed: !args.dry_run, files });
     }
-    app.ui().data_stream(&mut &*report::list(shown, List { status: true, nul: false }))?;
+    app.ui().outcome(&report::list(shown, List { status: true, nul: false }))?;
     let what = format!("landing {number} from '{vm}'");
     let files = match shown.len() {
         0 => "no file has to change for that".to_owned(),

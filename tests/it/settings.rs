@@ -1,7 +1,7 @@
 //! What the configuration says of git-banger itself.
 
-use crate::support::guest::TestGuest;
-use crate::support::host::{Host, Ran, ran};
+use crate::support::guest::{TestGuest, VM};
+use crate::support::host::{Host, Ran, edited, ran};
 
 const PLAIN: &str = "error: no guest 'nobody' is known here\nhint: git banger vm list\n";
 const COLOURED: &str =
@@ -13,6 +13,48 @@ fn host() -> Host {
 
 fn complains(host: &Host, flags: &[&str]) -> Ran {
     host.run(&[&["vm", "remove", "nobody"], flags].concat())
+}
+
+#[test]
+fn quiet_prints_what_was_asked_for_and_nothing_else() {
+    let guest = TestGuest::russh();
+    let host = Host::new(&guest);
+    let silent: [&[&str]; 9] = [
+        &["prepare", VM],
+        &["fetch", VM],
+        &["pull", VM, "-n"],
+        &["pull", VM, "--stat"],
+        &["undo", "-n"],
+        &["undo"],
+        &["undo", "--redo"],
+        &["vm", "add", "box", "ssh://dev"],
+        &["vm", "remove", "box"],
+    ];
+    for (number, args) in silent.into_iter().enumerate() {
+        assert_eq!(host.run(&[args, &["-q"]].concat()), ran(0, "", ""), "{args:?}");
+        if number == 0 {
+            guest.write("a", edited("a", 1));
+        }
+    }
+    assert_eq!(host.read("a"), edited("a", 1));
+    guest.write("b", edited("b", 1));
+    let printed: [&[&str]; 7] = [
+        &["export", VM],
+        &["export", VM, "--name-only"],
+        &["diff", VM],
+        &["log"],
+        &["rev", "@prepare"],
+        &["vm", "list"],
+        &["pull", VM, "-n", "--json"],
+    ];
+    for args in printed {
+        let (loud, quiet) = (host.run(args), host.run(&[args, &["-q"]].concat()));
+        assert!(!quiet.stdout.is_empty() && quiet.stderr.is_empty(), "{args:?}: {quiet:?}");
+        assert_eq!((quiet.code, &quiet.stdout), (Some(0), &loud.stdout), "{args:?}");
+    }
+    host.write("b", edited("b", 1).replace("edited", "mine"));
+    let refused = host.run(&["pull", VM, "-q"]);
+    assert!(refused.code == Some(1) && refused.stderr.contains("\nhint: "), "{refused:?}");
 }
 
 #[test]
