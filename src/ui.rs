@@ -153,6 +153,11 @@ impl Ui {
         self.data_stream(&mut text.as_bytes())
     }
 
+    /// Tells whether stdout is a terminal.
+    pub fn is_terminal(&self) -> bool {
+        io::stdout().is_terminal()
+    }
+
     /// Writes to stdout what a command has done that was not run for this text; not with `--quiet`.
     ///
     /// # Errors

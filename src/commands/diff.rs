@@ -7,6 +7,7 @@ use super::{App, pull};
 use crate::cli::Diff;
 use crate::error::{Error, Result};
 use crate::host::landing;
+use crate::ui::Color;
 
 /// Fetches, and has git show the difference to what has landed already. Nothing lands.
 ///
@@ -25,11 +26,29 @@ pub fn run(args: &Diff, app: &App) -> Result<ExitCode> {
         app.ui().status(&format!("nothing new from '{}' since {}", vm.name, base.shown(&snapshot)));
         return Ok(ExitCode::SUCCESS);
     }
-    let command = if args.tool { "difftool" } else { "diff" };
-    match repo.show(command, &trees, &repo.pathspecs(&args.pathspecs))? {
-        Some(0) => Ok(ExitCode::SUCCESS),
-        // A pager that is left early.
-        None => Ok(ExitCode::SUCCESS),
-        Some(code) => Err(Error::failed(format!("git {command} failed (exit {code})")).with_vm(&vm.name)),
+    let options = colour(app);
+    let command = if args.tool { vec!["difftool"] } else { [vec!["diff"], options].concat() };
+    let code = repo.show(&command, &trees, &repo.pathspecs(&args.pathspecs))?;
+    shown(command[0], code).map_err(|error| error.with_vm(&vm.name))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Returns the option of 'git diff' for the colour that was asked for on the command line; its settings it knows itself.
+pub fn colour(app: &App) -> Vec<&'static str> {
+    match app.settings.flags().color {
+        Some(Color::Always) => vec!["--color=always"],
+        Some(Color::Never) => vec!["--color=never"],
+        Some(Color::Auto) | None => Vec::new(),
+    }
+}
+
+/// Judges how a git ended that showed a difference.
+///
+/// # Errors
+/// If it failed; a pager that is left early is no failure.
+pub fn shown(command: &str, code: Option<i32>) -> Result<()> {
+    match code {
+        Some(0) | None => Ok(()),
+        Some(code) => Err(Error::failed(format!("git {command} failed (exit {code})"))),
     }
 }

@@ -8,10 +8,10 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::App;
 use super::base::Base;
 use super::report::{self, List};
 use super::taking::request;
+use super::{App, diff};
 use crate::cli::{Export, Format};
 use crate::error::{Context, Error, Result};
 use crate::guest::{Payload, Request};
@@ -59,7 +59,9 @@ pub fn run(args: &Export, app: &App) -> Result<()> {
         snapshot.changed = taken.changed(&pathspecs)?;
     }
     let listed = args.name_only || args.name_status || args.json || args.stat;
-    if args.output.is_some() || !listed {
+    if !listed && args.output.is_none() && args.format == Format::Patch && app.ui().is_terminal() {
+        diff::shown("diff", taken.show(repo.as_ref(), &diff::colour(app), &pathspecs)?)?;
+    } else if args.output.is_some() || !listed {
         let mut spool = match args.format {
             Format::Patch => taken.patch(&pathspecs, request.max_bytes)?,
             Format::Bundle => bundle(&snapshot, &without, &mut pack)?,

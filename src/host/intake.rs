@@ -10,7 +10,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 
 use super::Repo;
-use super::git::{Git, Object};
+use super::git::{self, ALTERNATES, Git, Object};
 use super::scratch::Scratch;
 use crate::error::{Context, Error, Next, Result};
 use crate::process::{Call, Output};
@@ -202,6 +202,23 @@ impl Taken {
     /// When git fails.
     pub fn stat(&self, pathspecs: &[OsString]) -> Result<Vec<u8>> {
         self.compare(&["--stat=100", "--summary"], pathspecs).stdout()
+    }
+
+    /// Shows the difference between base and snapshot on the terminal as the user's own 'git diff' does, with these options:
+    /// as in the repository, if there is one. Returns git's exit status.
+    ///
+    /// # Errors
+    /// When git cannot be run.
+    pub fn show(&self, repo: Option<&Repo>, options: &[&str], pathspecs: &[OsString]) -> Result<Option<i32>> {
+        let command = [&["diff"], options].concat();
+        let ends = [self.snapshot.base.clone(), self.snapshot.commit.clone()];
+        let objects = self.scratch.path("objects");
+        // What came is all in the scratch repository; the user's has the configuration.
+        let call = match repo.filter(|repo| repo.object_format() == self.scratch.object_format()) {
+            Some(repo) => repo.shown(&command, &ends, pathspecs).env(ALTERNATES, git::beside(&objects)),
+            None => git::shown(self.scratch.git().reporter(), &self.scratch.path(""), &command, &ends, pathspecs),
+        };
+        call.run_attached()
     }
 
     /// Every switch that a configuration could turn is fixed; exact renames only, for those apply without guessing.

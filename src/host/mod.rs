@@ -207,17 +207,21 @@ impl Repo {
     }
 
     /// Shows the difference between two trees as the user's own git does, with its configuration, pager and tools; `command` is
-    /// `diff` or `difftool`. Returns git's exit status.
+    /// `diff` or `difftool`, with its options. Returns git's exit status.
     ///
     /// # Errors
     /// When git cannot be run.
-    pub fn show(&self, command: &str, trees: &[Oid; 2], pathspecs: &[OsString]) -> Result<Option<i32>> {
-        let mut call = Call::new("git", self.git.reporter()).fixed(["-c", git::EXPLICIT]).arg(command);
-        call = call.args(trees.iter().map(Oid::as_str)).arg("--").args(pathspecs.iter().cloned());
-        if let Some(top) = &self.top {
-            call = call.dir(top);
+    pub fn show(&self, command: &[&str], trees: &[Oid; 2], pathspecs: &[OsString]) -> Result<Option<i32>> {
+        self.shown(command, trees, pathspecs).run_attached()
+    }
+
+    /// Returns the call that shows a difference.
+    fn shown(&self, command: &[&str], trees: &[Oid; 2], pathspecs: &[OsString]) -> Call {
+        let call = git::shown(self.git.reporter(), &self.git_dir, command, trees, pathspecs);
+        match &self.top {
+            Some(top) => call.dir(top),
+            None => call,
         }
-        call.env("GIT_DIR", &self.git_dir).run_attached()
     }
 
     /// Returns the refs below a prefix such as `refs/heads`, without their first two components.

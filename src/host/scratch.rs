@@ -3,14 +3,13 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tempfile::TempDir;
 
 use super::Repo;
-use super::git::Git;
+use super::git::{Git, quoted};
 use crate::error::{Context, Result};
 use crate::reporter::Reporter;
 
@@ -19,6 +18,7 @@ use crate::reporter::Reporter;
 pub struct Scratch {
     folder: TempDir,
     git: Git,
+    object_format: String,
 }
 
 impl Scratch {
@@ -29,16 +29,7 @@ impl Scratch {
     pub fn beside(repo: &Repo) -> Result<Scratch> {
         let scratch = Scratch::new(repo.temporary_folder()?, &repo.object_format, repo.git.reporter())?;
         let context = || "cannot make a temporary repository".to_owned();
-        // One line a place; git takes quotes off.
-        let mut line = b"\"".to_vec();
-        for &byte in repo.objects.as_os_str().as_bytes() {
-            match byte {
-                b'"' | b'\\' => line.extend([b'\\', byte]),
-                b'\n' => line.extend(b"\\n"),
-                byte => line.push(byte),
-            }
-        }
-        line.extend(b"\"\n");
+        let line = [quoted(&repo.objects), b"\n".to_vec()].concat();
         fs::write(scratch.path("objects/info/alternates"), line).context(context)?;
         // Where the host's history ends, it ends here too.
         match fs::copy(repo.common_dir.join("shallow"), scratch.path("shallow")) {
@@ -58,7 +49,7 @@ impl Scratch {
 
     fn new(folder: TempDir, object_format: &str, reporter: &Arc<dyn Reporter>) -> Result<Scratch> {
         let git = Git::new(folder.path(), None, reporter).alone();
-        let scratch = Scratch { folder, git };
+        let scratch = Scratch { folder, git, object_format: object_format.to_owned() };
         // What 'git init' would make, without a process for it.
         let config = match object_format {
             "sha1" => "[core]\n\trepositoryFormatVersion = 0\n\tbare = true\n".to_owned(),
@@ -75,6 +66,11 @@ impl Scratch {
         };
         write().context(|| "cannot make a temporary repository".to_owned())?;
         Ok(scratch)
+    }
+
+    /// Returns `sha1` or `sha256`.
+    pub fn object_format(&self) -> &str {
+        &self.object_format
     }
 
     /// Returns the git that works in it.

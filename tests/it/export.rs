@@ -2,11 +2,11 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use crate::support::guest::{TestGuest, VM};
 use crate::support::host::{Host, edited, lines, ran};
-use crate::support::{guest_test, run_git, set_mode, write_program};
+use crate::support::{guest_test, require, run_git, set_mode, write_program};
 
 /// A prepared guest with a commit, and with an edit of each kind beside it.
 fn worked_in(guest: &TestGuest) -> Host {
@@ -373,4 +373,68 @@ guest_test!(submodules_that_moved_are_named_though_the_guest_does_not, |guest| {
     let run = host.run(&["export", VM, "--name-status", "--base-commit", "HEAD~1"]);
     assert_eq!((run.code, run.stdout.as_str()), (Some(0), "M\tsub\n"));
     assert!(run.stderr.contains("'sub'"), "{}", run.stderr);
+});
+
+/// Runs git-banger on a terminal, in a folder of the host; returns the exit code, and what the terminal got.
+fn on_terminal(host: &Host, folder: &Path, words: &str) -> (Option<i32>, String) {
+    let mut script = host.command(require("script").to_str().unwrap());
+    script.args(["-qec", &format!("git-banger {words}"), "/dev/null"]).env("TERM", "xterm");
+    let output = script.current_dir(folder).stdin(Stdio::null()).output().unwrap();
+    (output.status.code(), String::from_utf8(output.stdout).unwrap().replace("\r\n", "\n"))
+}
+
+guest_test!(on_a_terminal_a_patch_is_shown_as_the_users_own_git_shows_it, |guest| {
+    let host = Host::new(guest);
+    host.prepare();
+    guest.write("a", edited("a", 1));
+    guest.write("folder/new", "new\n");
+    let (repo, paged) = (host.repo(), host.path("paged"));
+    let pager = format!("tee {}", paged.display());
+    host.git(&["config", "core.pager", &pager]);
+    let before = host.standing();
+    let (code, shown) = on_terminal(&host, &repo, "export dev");
+    let coloured = "\x1b[32m+\x1b[m\x1b[32ma 1 edited\x1b[m\n";
+    assert!(code == Some(0) && shown.contains(coloured), "{shown}");
+    let end = "exported 0 commits and 2 changed files from 'dev' since HEAD (";
+    assert!(shown.lines().last().unwrap().starts_with(end), "{shown}");
+    let text = fs::read_to_string(&paged).unwrap();
+    assert!(text.contains(coloured) && text.contains("folder/new"), "{text}");
+
+    // From a folder, with pathspecs; other settings of the user's; what was typed goes first.
+    let (code, shown) = on_terminal(&host, &host.file("folder"), "export dev -- new");
+    assert!(code == Some(0) && shown.contains("+++ b/folder/new") && !shown.contains("a 1"), "{shown}");
+    host.git(&["config", "diff.noprefix", "true"]);
+    host.git(&["config", "pager.diff", "false"]);
+    fs::remove_file(&paged).unwrap();
+    let (code, shown) = on_terminal(&host, &repo, "export dev --color=never");
+    assert!(code == Some(0) && shown.contains("\n+++ a\n") && shown.contains("\n+a 1 edited\n"), "{shown}");
+    assert!(!paged.exists() && !shown.contains('\x1b'), "{shown}");
+    host.git(&["config", "diff.external", "false"]);
+    let (code, shown) = on_terminal(&host, &repo, "export dev");
+    assert!(code == Some(8) && shown.contains("git diff failed (exit 128)"), "{shown}");
+
+    // A list is a list there, too, and a file a file.
+    assert_eq!(on_terminal(&host, &repo, "export dev --name-only -q").1, "a\nfolder/new\n");
+    host.stdout(&["export", VM, "-o", "../plain"]);
+    assert_eq!(on_terminal(&host, &repo, "export dev -q -o ../file"), (Some(0), String::new()));
+    assert!(fs::read(host.path("file")).unwrap() == fs::read(host.path("plain")).unwrap());
+    assert!(host.stdout(&["export", VM]) == fs::read(host.path("plain")).unwrap(), "a pipe gets what git apply takes");
+    fs::remove_file(host.path("file")).unwrap();
+    // It was all done beside the repository.
+    let settings = [host.file(".git/config")];
+    before.without(&settings).assert_same(&host.standing().without(&settings));
+    assert!(!host.git(&["for-each-ref"]).contains("/snapshot"));
+});
+
+guest_test!(on_a_terminal_a_patch_is_shown_outside_of_a_repository_too, |guest| {
+    let host = Host::new(guest);
+    host.prepare();
+    guest.write("a", edited("a", 1));
+    let config = format!(
+        "[banger]\n\tsshConfig = {}\n[banger \"dev\"]\n\tpath = repo\n[core]\n\tpager = sed s/edited/paged/\n",
+        guest.ssh_config().display()
+    );
+    fs::write(host.path("home/.gitconfig"), config).unwrap();
+    let (code, shown) = on_terminal(&host, &host.path("home"), "export dev -- a");
+    assert!(code == Some(0) && shown.contains("a 1 paged\x1b[m\n"), "{shown}");
 });

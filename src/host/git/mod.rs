@@ -8,6 +8,7 @@ mod worktree;
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::io::{self, BufRead, Read};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -22,16 +23,13 @@ pub use self::worktree::Worktree;
 /// The oldest git that will do: `merge-tree --write-tree` came with it.
 const FLOOR: (u32, u32) = (2, 38);
 
+/// The variable that names more folders with objects.
+pub const ALTERNATES: &str = "GIT_ALTERNATE_OBJECT_DIRECTORIES";
+
 /// What of the user's `GIT_*` variables reaches git: configuration, tracing, and where objects are. The rest names
 /// another repository, another index or another reading of pathspecs, or is set by us.
-const KEPT: [&str; 6] = [
-    "GIT_CONFIG",
-    "GIT_TRACE",
-    "GIT_EXEC_PATH",
-    "GIT_CEILING_DIRECTORIES",
-    "GIT_OBJECT_DIRECTORY",
-    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-];
+const KEPT: [&str; 6] =
+    ["GIT_CONFIG", "GIT_TRACE", "GIT_EXEC_PATH", "GIT_CEILING_DIRECTORIES", "GIT_OBJECT_DIRECTORY", ALTERNATES];
 
 /// Has git pass over repositories without a work tree, if none says that it means one.
 pub const EXPLICIT: &str = "safe.bareRepository=explicit";
@@ -149,7 +147,7 @@ impl Git {
             for name in ["GIT_CONFIG_COUNT", "GIT_CONFIG_PARAMETERS", "GIT_OBJECT_DIRECTORY"] {
                 call = call.env_remove(name);
             }
-            call = call.env_remove("GIT_ALTERNATE_OBJECT_DIRECTORIES").args(["-c", "core.attributesFile=/dev/null"]);
+            call = call.env_remove(ALTERNATES).args(["-c", "core.attributesFile=/dev/null"]);
         }
         if let Some(work_tree) = &self.work_tree {
             call = call.env("GIT_WORK_TREE", work_tree).dir(work_tree);
@@ -403,6 +401,44 @@ fn steady(reporter: &Arc<dyn Reporter>) -> Call {
     }
     // Messages are shown, not read; but a translated one would mix languages.
     call.env("LC_ALL", "C")
+}
+
+/// Returns the call that shows the difference between two trees or commits as the user's own git does: nothing of its
+/// configuration is fixed but what repositories it may find.
+pub fn shown(
+    reporter: &Arc<dyn Reporter>,
+    git_dir: &Path,
+    command: &[&str],
+    trees: &[Oid; 2],
+    pathspecs: &[OsString],
+) -> Call {
+    let call = Call::new("git", reporter).fixed(["-c", EXPLICIT]).args(command.iter().copied());
+    let call = call.args(trees.iter().map(Oid::as_str)).arg("--").args(pathspecs.iter().cloned());
+    call.env("GIT_DIR", git_dir)
+}
+
+/// Returns a value of [`ALTERNATES`] with a folder beside those that the user names there.
+pub fn beside(objects: &Path) -> OsString {
+    let mut list = OsString::from_vec(quoted(objects));
+    for (_, value) in git_environment().into_iter().filter(|(name, _)| name == ALTERNATES) {
+        list.push(":");
+        list.push(value);
+    }
+    list
+}
+
+/// Returns a folder with objects as git's lists of them write it: git takes the quotes off.
+pub fn quoted(folder: &Path) -> Vec<u8> {
+    let mut text = b"\"".to_vec();
+    for &byte in folder.as_os_str().as_bytes() {
+        match byte {
+            b'"' | b'\\' => text.extend([b'\\', byte]),
+            b'\n' => text.extend(b"\\n"),
+            byte => text.push(byte),
+        }
+    }
+    text.push(b'"');
+    text
 }
 
 /// Returns the object id that git printed. A program in git's place, or a damaged ref, may print another thing; that is no
