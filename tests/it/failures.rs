@@ -81,6 +81,22 @@ fn every_verb_that_speaks_json_fails_in_json() {
     assert_eq!(host.run(&["session", "start", VM, "--", "x", "--json"]).stdout, "");
 }
 
+/// Returns all keys of a value, at every depth.
+fn keys(value: &Value) -> BTreeSet<String> {
+    match value {
+        Value::Object(object) => object.keys().cloned().chain(object.values().flat_map(keys)).collect(),
+        Value::Array(list) => list.iter().flat_map(keys).collect(),
+        _ => BTreeSet::new(),
+    }
+}
+
+/// Tells whether the page tells of a key.
+fn on_the_page(key: &str) -> bool {
+    let page = include_str!("../../man/git-banger.1");
+    let lines = page.lines().filter_map(|line| line.strip_prefix(".It Cm ").or(line.strip_prefix(".Cm ")));
+    lines.flat_map(|line| line.split([' ', ','])).any(|word| word == key)
+}
+
 #[test]
 fn every_verb_that_speaks_json_succeeds_in_json() {
     let guest = TestGuest::russh();
@@ -88,7 +104,10 @@ fn every_verb_that_speaks_json_succeeds_in_json() {
     let one = |args: &[&str]| {
         let ran = host.run(args);
         assert_eq!(ran.code, Some(0), "{args:?}: {ran:?}");
-        objects(&ran).remove(0)
+        let value = objects(&ran).remove(0);
+        let unknown: Vec<_> = keys(&value).into_iter().filter(|key| !on_the_page(key)).collect();
+        assert_eq!(unknown, [""; 0], "{args:?} prints keys that the page does not have");
+        value
     };
     let prepared = one(&["prepare", VM, "--json"]);
     assert_eq!(
@@ -96,12 +115,23 @@ fn every_verb_that_speaks_json_succeeds_in_json() {
         (&true.into(), &"main".into(), &1.into())
     );
     assert_eq!(one(&["rev", "@prepare", "--json"])["id"], "<id>");
+    guest.write("a", edited("a", 1));
+    guest.git(&["mv", "b", "moved"]);
+    for args in [&["export", VM, "--json"][..], &["fetch", VM, "--json"]] {
+        assert_eq!(one(args)["files"][1]["from"]["path"], "b");
+    }
+    assert_eq!(one(&["pull", VM, "--json"])["landed"], true);
+    assert_eq!(one(&["undo", "--json"])["done"], "undo");
+    assert_eq!(one(&["undo", "--redo", "--json"])["changed"], true);
+    assert_eq!(one(&["log", "--json"])[0]["kind"], "redo");
+    assert_eq!(one(&["vm", "list", "--json"])[0]["name"], VM);
     one(&["session", "start", VM, "s", "--json", "--", "cat"]);
     guest.git(&["worktree", "add", "-q", "-b", "linked", "../linked"]);
     guest.git(&["notes", "add", "-m", "x"]);
     let status = one(&["status", VM, "--json"]);
     assert_eq!((&status["sessions"][0]["name"], &status["worktrees"][0]["state"]), (&"s".into(), &"clean".into()));
     assert_eq!((&status["refs"][0]["name"], &status["left"]), (&"refs/notes/commits".into(), &true.into()));
+    assert_eq!(one(&["session", "list", VM, "--json"])[0]["state"], "running");
     let sent = one(&["send", VM, "s", "--json", "-m", "hello"]);
     assert_eq!((&sent["bytes"], &sent["again"]), (&6.into(), &false.into()));
     assert_eq!(one(&["session", "stop", VM, "s", "--json"])["state"], "exited");
@@ -249,7 +279,7 @@ fn the_page_has_each_kind_of_path() {
     let words = blocked.lines().filter_map(|line| line.split_once(" => (\"")?.1.split('"').next());
     // A conflict that has landed names its files too.
     let pull =
-        include_str!("../../src/commands/pull.rs").split("kind: \"").skip(1).filter_map(|at| at.split('"').next());
+        include_str!("../../src/commands/pulled.rs").split("kind: \"").skip(1).filter_map(|at| at.split('"').next());
     let kinds: BTreeSet<_> = words.chain(pull).collect();
     assert!(kinds.len() > 5 && kinds.contains("in-the-way"), "{kinds:?}");
     let page = include_str!("../../man/git-banger.1");
