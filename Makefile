@@ -32,9 +32,10 @@ test:
 	$(CARGO) test --locked
 	tests/other-git $(CARGO) test --locked --test it --
 
-# Random work on both sides, far more of it than in 'test'; what fails is made small.
+# Random work on both sides, far more of it than in 'test', where what fails is made small; and 100 pulls in a row.
 property:
-	GIT_BANGER_TEST_SEQUENCES=300 GIT_BANGER_TEST_SHRINK=100 $(CARGO) test --locked --test it -- property --nocapture
+	GIT_BANGER_TEST_SEQUENCES=300 GIT_BANGER_TEST_SHRINK=100 GIT_BANGER_TEST_PULLS=100 \
+		$(CARGO) test --locked --test it -- property growth --nocapture
 
 # Minutes: a large landing is killed at each system call that changes a file; and how much memory one takes.
 kill:

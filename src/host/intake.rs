@@ -29,6 +29,8 @@ const LIST: u64 = 128 << 20;
 /// How much memory git may ask for at once while it lists changed files. It keeps all of them, and a pointer to each in
 /// one array: this is some 700,000 files. A few small trees that name each other again and again stand for billions.
 const LIST_ALLOC_LIMIT: &str = "8m";
+/// A pack of fewer bytes is kept as it came.
+const WORTH_A_LOOK: u64 = 16 << 10;
 /// The severities with which git itself lets old history in: none of these can harm, and all of them occur. What names a
 /// `.git` in any spelling, leaves the tree or plays with links stays fatal. All are known to git 2.38.
 const HARMLESS: [&str; 16] = [
@@ -91,8 +93,8 @@ pub struct Taken {
     /// The work.
     pub snapshot: Snapshot,
     scratch: Scratch,
-    /// No object came: the repository has all of it.
-    is_old: bool,
+    /// The objects that came; none that is not known here but with a history.
+    sent: HashSet<Oid>,
 }
 
 impl Taken {
@@ -151,7 +153,7 @@ impl Taken {
         let trees = Trees::read(vm, asked, &claim, scratch.git(), given_of(&claim, &unsent))?;
         let (changed, known) = list(vm, scratch.git(), &trees)?;
         connected(vm, repo, &scratch, unsent, &known, &claim.without)?;
-        Ok(Taken { is_old: sent.objects.is_empty(), ..Taken::of(vm, claim, scratch, changed)? })
+        Ok(Taken { sent: sent.objects, ..Taken::of(vm, claim, scratch, changed)? })
     }
 
     fn proven(vm: &str, asked: &Asked, claim: Claim, scratch: Scratch) -> Result<Taken> {
@@ -168,7 +170,7 @@ impl Taken {
         let (pointers, bytes) = files(&scratch, vm, &changed)?;
         notes.extend(pointers);
         let snapshot = Snapshot { base, head, branch, tree, commit, commits, since_prepare, changed, bytes, notes };
-        Ok(Taken { snapshot, scratch, is_old: false })
+        Ok(Taken { snapshot, scratch, sent: HashSet::new() })
     }
 
     /// Returns the files that pathspecs choose of those that differ between base and snapshot.
@@ -251,6 +253,42 @@ impl Taken {
         &self.scratch
     }
 
+    /// Takes out of the pack what the repository has already, where that is most of it: a guest sends all that differs from
+    /// what it was given, each time, though most of it may have come before. Returns whether there is anything left.
+    fn slim(&self, repo: &Repo) -> Result<bool> {
+        let context = || "cannot read what the guest sent".to_owned();
+        let folder = self.scratch.path("objects/pack");
+        let entries = std::fs::read_dir(&folder).context(context)?;
+        let files =
+            entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<Vec<_>, _>>().context(context)?;
+        let sizes = files.iter().map(|file| file.metadata().map(|file| file.size()));
+        let size: u64 = sizes.sum::<Result<_, _>>().context(context)?;
+        if size < WORTH_A_LOOK {
+            return Ok(true);
+        }
+        // Not in the repository itself: a partial clone would ask its server for what is missing.
+        let known = Scratch::beside(repo)?.git().objects(&self.sent, |object| object.is_some())?;
+        let new: Vec<&Oid> =
+            self.sent.iter().zip(known).filter(|(_, is_known)| !is_known).map(|(oid, _)| oid).collect();
+        if new.is_empty() || new.len() == self.sent.len() {
+            return Ok(!new.is_empty());
+        }
+        // Whole, as they may come to be stored: a few bytes can stand for a large object.
+        let size_of = |object: Option<Object>| object.map_or(0, |object| object.size);
+        let whole: u64 = self.scratch.git().objects(new.iter().copied(), size_of)?.into_iter().sum();
+        if whole > size / 2 {
+            return Ok(true);
+        }
+        let input: String = new.iter().map(|oid| format!("{oid}\n")).collect();
+        let call = self.scratch.git().call(["pack-objects", "-q", "--window=0"]).arg(folder.join("pack"));
+        call.env("GIT_ALLOC_LIMIT", GIT_ALLOC_LIMIT).input(input).stdout()?;
+        for file in files {
+            std::fs::remove_file(file).context(context)?;
+        }
+        self.scratch.git().close();
+        Ok(true)
+    }
+
     /// Keeps the work in the repository, and records it as the snapshot of a vm; returns with it the repository that it came
     /// in, from which a landing can go on.
     ///
@@ -258,10 +296,10 @@ impl Taken {
     /// When it cannot be kept.
     pub fn keep(self, repo: &Repo, vm: &str) -> Result<(Snapshot, Scratch)> {
         // A pack without objects would stay in the repository, too.
-        if self.is_old {
-            self.scratch.drop_packs()?
-        } else {
+        if !self.sent.is_empty() && self.slim(repo)? {
             self.scratch.hand_over(repo)?
+        } else {
+            self.scratch.drop_packs()?
         }
         repo.update(format!("update {} {}\n", repo.vm_ref(vm, "snapshot")?, self.snapshot.commit))?;
         Ok((self.snapshot, self.scratch))

@@ -18,6 +18,7 @@ mod export;
 mod failures;
 mod faults;
 mod fetch;
+mod growth;
 mod guests;
 mod hints;
 mod hostile;

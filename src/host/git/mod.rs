@@ -225,6 +225,11 @@ impl Git {
         done.into_iter().collect()
     }
 
+    /// Ends the child that tells of objects: it may have files open that have gone.
+    pub fn close(&self) {
+        *self.reader.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     /// Asks one child of git's, which lives as long as this does, about objects; `read` is given the number of each, what it
     /// is, and, for `contents`, its content.
     fn ask<N: Display, T>(
