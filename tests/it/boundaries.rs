@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use assert_cmd::Command;
 
 /// Returns every Rust file below a folder of the project, with its text.
-fn sources(folder: &str) -> Vec<(String, String)> {
+pub fn sources(folder: &str) -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut found = Vec::new();
     let mut folders = vec![root.join(folder)];
@@ -127,12 +127,12 @@ fn parts(text: &str) -> Vec<(&str, Option<bool>)> {
 }
 
 /// Returns what a file says, without comments.
-fn code(text: &str) -> String {
+pub fn code(text: &str) -> String {
     parts(text).into_iter().filter(|(_, comment)| *comment != Some(true)).map(|(part, _)| part).collect()
 }
 
 /// Returns the parts of a list that commas part, from behind its opening bracket to the closing one.
-fn listed(text: &str) -> Vec<String> {
+pub fn listed(text: &str) -> Vec<String> {
     let (mut depth, mut listed) = (0, vec![String::new()]);
     for (part, literal) in parts(text) {
         match part {

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use crate::boundaries::{code, listed, sources};
 use crate::jj::{World, with_conflict};
 use crate::support::guest::{TestGuest, VM};
 use crate::support::host::{Host, Ran, edited, lines};
@@ -513,6 +514,109 @@ next_steps! {
         assert_eq!((world.read("a"), world.read("b")), (lines("a"), "mine\n".to_owned()));
         let ran = world.pull(&["--new-change"]);
         assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), "M\ta\n"), "{ran:?}");
+    }
+}
+
+guest_test!(a_landing_is_listed_taken_back_and_landed_again_by_hints, |guest| {
+    let host = Host::new(guest);
+    assert_eq!(codes(&followed(&host, &["undo"], 1)), [0]);
+    host.prepare();
+    guest.write("a", edited("a", 1));
+    host.stdout(&["pull", VM, "-q"]);
+    assert_eq!(followed(&host, &["undo"], 0)[0].stdout, "M\ta\n");
+    assert_eq!(host.read("a"), edited("a", 1));
+    host.git(&["checkout", "-q", "a"]);
+    assert_eq!(followed(&host, &["pull", VM], 0)[0].stdout, "M\ta\n");
+    assert_eq!(host.read("a"), edited("a", 1));
+});
+
+#[test]
+fn in_jj_a_landing_is_looked_for_in_its_own_log() {
+    let world = World::colocated();
+    world.prepare();
+    world.guest.write("a", "theirs\n");
+    assert_eq!(world.pull(&[]).code, Some(0));
+    taken_in_jj(&world, &world.banger(&["undo"]), "jj op log");
+    let shown = world.paste("jj op log").stdout;
+    assert!(shown.contains("pull dev"), "{shown}");
+}
+
+/// Each test that follows a command which is proposed, with where that is: the file, and how the source begins to say what
+/// for.
+const PROPOSED: &[(&str, &[(&str, &str)])] = &[
+    (
+        "a_conflict_is_looked_at_and_lands_in_the_files",
+        &[("blocked.rs", "shows what the guest did"), ("blocked.rs", "purpose")],
+    ),
+    ("a_conflict_over_what_was_thrown_away_names_the_way_and_that_lands_both", &[("blocked.rs", "first lands again")]),
+    (
+        "a_conflict_that_lands_says_which_side_is_on_disk_and_comes_again_where_it_is_not",
+        &[("pulled.rs", "shows the guest's version")],
+    ),
+    ("a_guest_without_a_workspace_gets_one_and_the_work_comes_back", &[("prepare.rs", "brings work back later")]),
+    ("a_key_is_copied_to_a_guest_that_does_not_know_it", &[("refused.rs", "installs your key")]),
+    (
+        "a_landing_is_listed_taken_back_and_landed_again_by_hints",
+        &[("pulled.rs", "lands it again"), ("undo.rs", "lands it again"), ("undo.rs", "lists what has landed")],
+    ),
+    ("a_log_that_was_cut_goes_on_where_it_was", &[("session/logs.rs", "goes on from there")]),
+    (
+        "both_meanings_of_a_pull_are_commands_and_so_is_the_one_for_good",
+        &[
+            ("export.rs", "exports them too"),
+            ("export.rs", "exports the same without this warning"),
+            ("pull.rs", "with_commits"),
+            ("pull.rs", "format!(\"brings only what is not committed there"),
+            ("pull.rs", "takes the prepared head in every pull from now on"),
+        ],
+    ),
+    ("in_jj_a_landing_is_looked_for_in_its_own_log", &[("undo.rs", "shows it")]),
+    ("names_are_listed_and_forgotten", &[("vm.rs", ""), ("vm.rs", "forgets that one")]),
+    ("one_that_is_refused_or_away_is_told_and_the_others_land", &[("blocked.rs", "lands the rest")]),
+    ("sessions_are_listed_stopped_replaced_and_read_on", &[("session/start.rs", "")]),
+    (
+        "what_rests_on_commits_names_them_and_comes_again_where_it_is_nowhere_on_disk",
+        &[("blocked.rs", "lands those commits too")],
+    ),
+    (
+        "what_was_never_prepared_or_fetched_is_once_the_hint_was_followed",
+        &[("base.rs", ""), ("fetch.rs", ""), ("rev.rs", "")],
+    ),
+];
+
+/// Returns where commands are proposed.
+fn proposed() -> Vec<(String, String)> {
+    let mut proposed = Vec::new();
+    for (file, text) in sources("src/commands") {
+        let code = code(&text);
+        let calls = [".run(", ".hint("].into_iter().flat_map(|call| code.split(call).skip(1).map(listed));
+        for purpose in calls.filter_map(|arguments| arguments.into_iter().nth(1)) {
+            let bare = purpose.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(&purpose);
+            proposed.push((file.trim_start_matches("src/commands/").to_owned(), bare.to_owned()));
+        }
+    }
+    // Nobody wants a test to build jj.
+    proposed.retain(|(_, purpose)| purpose != "builds and installs it");
+    proposed
+}
+
+#[test]
+fn every_command_that_is_proposed_is_followed_by_a_test() {
+    let tests: String = sources("tests/it").into_iter().map(|(_, text)| text).collect();
+    let is = |place: &(&str, &str), (file, purpose): &(String, String)| {
+        place.0 == file && (place.1 == purpose || !place.1.is_empty() && purpose.starts_with(place.1))
+    };
+    let proposed = proposed();
+    for there in &proposed {
+        let known = PROPOSED.iter().any(|(_, places)| places.iter().any(|place| is(place, there)));
+        assert!(known, "no test in PROPOSED follows what is proposed here: {there:?}");
+    }
+    for (test, places) in PROPOSED {
+        let starts = [format!("fn {test}("), format!("guest_test!({test},")];
+        assert!(starts.iter().any(|start| tests.contains(start)), "there is no test '{test}'");
+        for place in *places {
+            assert!(proposed.iter().any(|there| is(place, there)), "{place:?} proposes nothing any more");
+        }
     }
 }
 
