@@ -59,6 +59,8 @@ install: $(BINARY)
 	install -D -m 644 completions/git-banger.bash $(SHARE)/bash-completion/completions/git-banger
 	install -D -m 644 completions/_git-banger $(SHARE)/zsh/site-functions/_git-banger
 	install -D -m 644 completions/git-banger.fish $(SHARE)/fish/vendor_conf.d/git-banger.fish
+	$(if $(DESTDIR)$(filter /usr /usr/local,$(PREFIX)),,@echo \
+		"for zsh, in ~/.zshrc before compinit: fpath=('$(SHARE)/zsh/site-functions' \$$fpath)")
 
 uninstall:
 	rm -f $(PLACES)

@@ -74,7 +74,10 @@ fn list(args: &VmList, app: &App) -> Result<()> {
 
 fn add(args: &VmAdd, app: &App) -> Result<()> {
     check_name(&args.name)?;
-    Destination::parse_url(&args.url)?;
+    Destination::parse_url(&args.url).map_err(|error| match as_url(&args.url) {
+        Some(url) => error.run(app.line().banger(words(args, &url)), "says the same as a url"),
+        None => error,
+    })?;
     if let Some(known) = app.settings.vms().into_iter().find(|vm| vm.name == args.name) {
         let command = app.line().banger(["vm", "remove", &known.name]);
         return Err(Error::refused(format!("guest '{}' is known already, as {}", known.name, known.url))
@@ -90,6 +93,31 @@ fn add(args: &VmAdd, app: &App) -> Result<()> {
     }
     app.ui().status(&format!("guest '{}' is {}", args.name, args.url));
     Ok(())
+}
+
+/// Returns the url for what scp and git read as `[user@]host:path`; `None` where it is something else.
+fn as_url(text: &str) -> Option<String> {
+    let (host, path) = text.split_at(text.find("]:").map_or_else(|| text.find(':'), |at| Some(at + 1))?);
+    let path = &path[1..];
+    let is_port = path.bytes().all(|byte| byte.is_ascii_digit());
+    if is_port || path.starts_with("//") {
+        return None;
+    }
+    let path = path.replace('%', "%25").replace(' ', "%20");
+    let path = if path.starts_with('/') { path } else { format!("/~/{}", path.trim_start_matches("~/")) };
+    let url = format!("ssh://{host}{path}");
+    Destination::parse_url(&url).is_ok().then_some(url)
+}
+
+/// Returns the words of the same command with another url.
+fn words<'a>(args: &'a VmAdd, url: &'a str) -> Vec<&'a str> {
+    let VmAdd { name, url: _, path, base, global, json } = args;
+    let mut words = vec!["vm", "add", name, url];
+    words.extend(path.iter().flat_map(|path| ["--path", path]));
+    words.extend(base.iter().flat_map(|base| ["--base", base]));
+    words.extend(global.then_some("--global"));
+    words.extend(json.then_some("--json"));
+    words
 }
 
 fn remove(args: &VmRemove, app: &App) -> Result<()> {

@@ -155,6 +155,21 @@ fn names_are_listed_and_forgotten() {
     assert_eq!(host.run(&["vm", "add", "box", "ssh://dev"]).code, Some(0));
     assert_eq!(codes(&followed(&host, &["vm", "add", "box", "ssh://dev"], 1)), [0]);
     assert_eq!(host.run(&["vm", "list"]).stdout, "");
+    // What git and scp take.
+    for (text, url) in [
+        ("dev:my work", "ssh://dev/~/my%20work"),
+        ("me@dev:/srv/x", "ssh://me@dev/srv/x"),
+        ("me@[::1]:x", "ssh://me@[::1]/~/x"),
+    ] {
+        let added = followed(&host, &["vm", "add", "box", text, "--base", "HEAD@prepare"], 2);
+        assert_eq!(codes(&added), [0], "{text}");
+        let config = (host.git(&["config", "banger.box.url"]), host.git(&["config", "banger.box.base"]));
+        assert_eq!(config, (url.to_owned(), "HEAD@prepare".to_owned()));
+        host.stdout(&["vm", "remove", "box"]);
+    }
+    for text in ["dev:0", "[::1]:0", "a b:c", "dev:", "https://dev/x"] {
+        assert!(!host.run(&["vm", "add", "box", text]).stderr.contains("hint"), "{text}");
+    }
 }
 
 #[test]
@@ -571,7 +586,10 @@ const PROPOSED: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     ("in_jj_a_landing_is_looked_for_in_its_own_log", &[("undo.rs", "shows it")]),
-    ("names_are_listed_and_forgotten", &[("vm.rs", ""), ("vm.rs", "forgets that one")]),
+    (
+        "names_are_listed_and_forgotten",
+        &[("vm.rs", ""), ("vm.rs", "forgets that one"), ("vm.rs", "says the same as a url")],
+    ),
     ("one_that_is_refused_or_away_is_told_and_the_others_land", &[("blocked.rs", "lands the rest")]),
     ("sessions_are_listed_stopped_replaced_and_read_on", &[("session/start.rs", "")]),
     (

@@ -66,9 +66,9 @@ impl Account {
         format!("PREFIX={}", self.path(".local").display())
     }
 
-    fn make(&self, args: &[&str]) {
+    fn make(&self, args: &[&str]) -> String {
         let binary = format!("BINARY={BINARY}");
-        self.succeeds("make", &[&["-s", "-C", env!("CARGO_MANIFEST_DIR"), &binary], args].concat());
+        self.succeeds("make", &[&["-s", "-C", env!("CARGO_MANIFEST_DIR"), &binary], args].concat())
     }
 
     /// Every file below `.local`.
@@ -105,9 +105,22 @@ fn make_install_puts_five_files_in_place_and_uninstall_takes_them_away() {
 }
 
 #[test]
+fn make_install_says_what_zsh_needs_to_find_its_completion_elsewhere() {
+    let account = Account::fresh();
+    let said = account.make(&["install", &account.prefix()]);
+    let (_, line) = said.trim_end().split_once("before compinit: ").unwrap();
+    let shown = account.succeeds(
+        "zsh",
+        &["-fc", &format!("{line}; autoload -Uz _git-banger && autoload +X _git-banger && echo found")],
+    );
+    assert_eq!(shown, "found\n");
+}
+
+#[test]
 fn make_install_honours_destdir() {
     let account = Account::fresh();
-    account.make(&["install", "PREFIX=/usr", &format!("DESTDIR={}", account.path(".local").display())]);
+    let said = account.make(&["install", "PREFIX=/usr", &format!("DESTDIR={}", account.path(".local").display())]);
+    assert_eq!(said, "");
     assert!(account.files().contains(&"usr/share/man/man1/git-banger.1".to_owned()));
 }
 
