@@ -591,7 +591,15 @@ const PROPOSED: &[(&str, &[(&str, &str)])] = &[
         &[("vm.rs", ""), ("vm.rs", "forgets that one"), ("vm.rs", "says the same as a url")],
     ),
     ("one_that_is_refused_or_away_is_told_and_the_others_land", &[("blocked.rs", "lands the rest")]),
+    (
+        "landed_work_that_is_no_longer_here_counts_and_lands_again",
+        &[("status.rs", "lands again what is no longer here")],
+    ),
     ("sessions_are_listed_stopped_replaced_and_read_on", &[("session/start.rs", "")]),
+    (
+        "something_is_left_until_it_has_landed_and_again_once_that_is_taken_back",
+        &[("status.rs", "brings what has not landed")],
+    ),
     (
         "what_rests_on_commits_names_them_and_comes_again_where_it_is_nowhere_on_disk",
         &[("blocked.rs", "lands those commits too")],
@@ -600,6 +608,8 @@ const PROPOSED: &[(&str, &[(&str, &str)])] = &[
         "what_was_never_prepared_or_fetched_is_once_the_hint_was_followed",
         &[("base.rs", ""), ("fetch.rs", ""), ("rev.rs", "")],
     ),
+    ("where_it_cannot_tell_it_never_says_that_nothing_is_left", &[("status.rs", "lists those that have a name")]),
+    ("a_snapshot_is_no_base_and_the_prepared_head_is", &[("base.rs", "takes all since it was prepared")]),
 ];
 
 /// Returns where commands are proposed.
