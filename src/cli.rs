@@ -113,8 +113,10 @@ impl Command {
 
 /// Ship the repository to a guest and record the prepared head
 ///
-/// Ships HEAD's commit with its history and the uncommitted edits of tracked files; ignored files never. The guest is
-/// left on the same branch, at the same commit, with the same files dirty.
+/// Ships HEAD's commit with its history and the uncommitted edits of tracked files; ignored files only when asked. The
+/// guest is left on the same branch, at the same commit, with the same files dirty. Run again it brings the workspace to
+/// the host's present state, sends what is missing there, and leaves ignored files; it refuses while the guest holds work
+/// that has not landed.
 #[derive(Args, Debug)]
 pub struct Prepare {
     /// The guest: a name from 'git banger vm list', or [user@]host[:port]
@@ -125,13 +127,19 @@ pub struct Prepare {
     /// Ship untracked files too
     #[arg(long)]
     pub untracked: bool,
+    /// Ship the ignored files that PATTERN, a pathspec, matches too
+    #[arg(long, value_name = "PATTERN")]
+    pub include: Vec<OsString>,
     /// Ship only the newest N commits
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub depth: Option<u32>,
     /// Name the guest's branch NAME
     #[arg(long, value_name = "NAME")]
     pub branch: Option<String>,
-    /// Say what would be shipped, and stop
+    /// Replace work that has not landed, after saving it in refs/banger
+    #[arg(long)]
+    pub force: bool,
+    /// Ask the guest, say what would be shipped, and stop
     #[arg(short = 'n', long)]
     pub dry_run: bool,
     /// Describe the result as JSON

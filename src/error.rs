@@ -91,6 +91,8 @@ pub enum Next {
     ReplaceSession,
     /// Take over from another who is attached.
     TakeOver,
+    /// Ship the newest commit alone.
+    ShipNewest,
     /// Bring the whole history here.
     Unshallow,
     /// Look for damage in the host's repository.

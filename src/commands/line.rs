@@ -140,6 +140,7 @@ impl Line {
             Next::ReplaceSession => step(self.with("--replace", None), "takes its place, and removes its logs"),
             Next::TakeOver => step(self.with("--steal", None), "takes over"),
             Next::UpdateStaleInJj => step(self.jj(&["workspace", "update-stale"]), ""),
+            Next::ShipNewest => step(self.with("--depth", Some("1")), "ships the newest commit without its history"),
             Next::Unshallow => step(self.git(["fetch", "--unshallow"]), ""),
             Next::Fsck => step(self.git(["fsck"]), ""),
             Next::ResolveInJj(revision) => step(self.jj(&["resolve", "-r", revision]), ""),

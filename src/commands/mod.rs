@@ -22,6 +22,7 @@ mod several;
 mod status;
 mod taking;
 mod undo;
+mod unlanded;
 mod vm;
 mod voice;
 

@@ -8,7 +8,7 @@ use super::{App, report, several};
 use crate::cli::Taking;
 use crate::error::{Error, Result};
 use crate::guest::{Guest, Payload, Request};
-use crate::host::intake::Taken;
+use crate::host::intake::{Asked, Taken};
 use crate::host::scratch::Scratch;
 use crate::host::{Records, Repo};
 use crate::snapshot::Snapshot;
@@ -49,6 +49,7 @@ pub fn request(
     payload: Payload,
 ) -> Result<Request> {
     Ok(Request {
+        workspace: None,
         base: base.revision.clone(),
         prepared: records.and_then(|records| records.prepare.clone()),
         baseline: records.filter(|records| records.shipped_edits).and_then(|records| records.baseline.clone()),
@@ -140,4 +141,27 @@ fn keep(app: &App, repo: &Repo, source: Source, taken: Taken) -> Result<Work> {
     report::notes(app.ui(), &taken.snapshot.notes);
     let (snapshot, scratch) = taken.keep(repo, &source.vm.name)?;
     Ok(Work { source, snapshot, scratch })
+}
+
+/// Brings the snapshot of a workspace at `path` into the repository, proven, over a connection that stays open: its files
+/// are what counts, on whichever commit they are.
+///
+/// # Errors
+/// As [`take`].
+pub fn take_files(app: &App, repo: &Repo, guest: &Guest, records: &Records, path: &str) -> Result<Snapshot> {
+    let request = Request {
+        workspace: Some(path.to_owned()),
+        base: "HEAD".to_owned(),
+        prepared: records.prepare.clone(),
+        baseline: records.baseline.clone().filter(|_| records.shipped_edits),
+        given: records.given(),
+        ignore_unreadable: true,
+        payload: Payload::History,
+        max_bytes: app.settings.max_bytes()?,
+    };
+    let pack = repo.temporary_file()?;
+    let claim = guest.snapshot(&request, &mut pack.as_file())?;
+    let (rules, vm) = (app.settings.rules(), &records.vm);
+    let taken = Taken::history(repo, vm, &Asked::Head, claim, pack.into_file(), &rules, &request.given)?;
+    taken.keep(repo, vm).map(|(snapshot, _)| snapshot)
 }

@@ -123,9 +123,9 @@ fn words<'a>(args: &'a VmAdd, url: &'a str) -> Vec<&'a str> {
 fn remove(args: &VmRemove, app: &App) -> Result<()> {
     check_name(&args.name)?;
     let named = config::remove_section(app.settings.dir(), &format!("banger.{}", args.name), &app.reporter())?;
-    let recorded = match app.repo() {
-        Ok(repo) => repo.forget(&args.name)?,
-        Err(_) => false,
+    let (recorded, rescued) = match app.repo() {
+        Ok(repo) => (repo.forget(&args.name)?, repo.rescued(&args.name)?),
+        Err(_) => (false, Vec::new()),
     };
     if !named && !recorded {
         return Err(Error::refused(format!("no guest '{}' is known here", args.name))
@@ -133,8 +133,14 @@ fn remove(args: &VmRemove, app: &App) -> Result<()> {
             .run(app.line().banger(["vm", "list"]), ""));
     }
     if args.json {
-        return report::json(app.ui(), &json!({ "name": args.name, "named": named, "recorded": recorded }));
+        return report::json(
+            app.ui(),
+            &json!({ "name": args.name, "named": named, "recorded": recorded, "rescued": rescued }),
+        );
     }
     app.ui().status(&format!("forgot guest '{}'", args.name));
+    for kept in rescued {
+        app.ui().status(&format!("work that was rescued stays in {kept}"));
+    }
     Ok(())
 }

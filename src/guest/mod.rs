@@ -35,6 +35,8 @@ pub struct Guest {
 /// What a snapshot is taken for.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
+    /// The workspace, if it is another than the vm's.
+    pub workspace: Option<String>,
     /// The base, for the guest to resolve; `HEAD` for its own.
     pub base: String,
     /// The prepared head, when there is one.
@@ -77,8 +79,38 @@ pub struct Shipment<'a> {
     pub identity: (&'a OsStr, &'a OsStr),
     /// The commits at which the history ends, if it is not whole.
     pub shallow: &'a [Oid],
-    /// The pack that holds it all.
+    /// What the host ignores beside its `.gitignore` files.
+    pub ignores: &'a [u8],
+    /// The pack that holds what the guest lacks of it.
     pub pack: File,
+}
+
+/// What is at the path of a workspace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Nothing, or an empty folder.
+    Free,
+    /// Something that no prepare from here has made.
+    Taken,
+    /// A workspace that was prepared from here.
+    Known {
+        /// The baseline that it was prepared at.
+        there: Oid,
+        /// Those of the given commits that it has.
+        has: Vec<Oid>,
+        /// The commits at which its history ends.
+        ends: Vec<Oid>,
+    },
+}
+
+/// The state of a workspace that is prepared again: it must still be so.
+pub struct Before<'a> {
+    /// The head of the prepare before.
+    pub prepared: Option<&'a Oid>,
+    /// Its baseline, if it shipped more than that head.
+    pub baseline: Option<&'a Oid>,
+    /// The snapshot that was taken.
+    pub snapshot: &'a Oid,
 }
 
 /// What a guest was found to have.
@@ -128,7 +160,7 @@ impl Guest {
         };
         let args = script::EXPORT
             .args()
-            .set("workspace", &self.vm.path)
+            .set("workspace", request.workspace.as_ref().unwrap_or(&self.vm.path))
             .set("base", &request.base)
             .set("payload", payload)
             .flag("ignore_unreadable", request.ignore_unreadable)
@@ -154,21 +186,83 @@ impl Guest {
     /// # Errors
     /// When the guest cannot do it or the connection is lost; nothing is left behind then.
     pub fn prepare(&self, shipment: Shipment<'_>) -> Result<String> {
-        let branch = shipment.branch.map(|branch| [b"refs/heads/", branch.as_bytes()].concat());
         let args = script::PREPARE
             .args()
             .set("workspace", &self.vm.path)
-            .set("branch", branch.unwrap_or_default())
+            .set("branch", full_name(shipment.branch))
             .set("head", shipment.head.as_str())
             .flag("unborn", shipment.unborn)
             .set("baseline", shipment.baseline.as_str())
             .set("object_format", shipment.object_format)
             .set("user_name", shipment.identity.0.as_bytes())
             .set("user_email", shipment.identity.1.as_bytes())
-            .list("shallow", shipment.shallow.iter().map(Oid::as_str));
+            .list("shallow", shipment.shallow.iter().map(Oid::as_str))
+            .set("ignores", shipment.ignores);
+        self.ship(&args, shipment.pack)
+    }
+
+    /// Brings the workspace in the guest to what is shipped; returns where it is there.
+    ///
+    /// # Errors
+    /// When the guest cannot do it, or is not as before any more: nothing was changed then. When the connection is lost:
+    /// then it is all as before, or all as shipped.
+    pub fn prepare_again(&self, shipment: Shipment<'_>, before: &Before<'_>) -> Result<String> {
+        let oid = |oid: Option<&Oid>| oid.map(Oid::to_string).unwrap_or_default();
+        let args = script::AGAIN
+            .args()
+            .set("workspace", &self.vm.path)
+            .set("base", "HEAD")
+            .flag("ignore_unreadable", true)
+            .set("prepared", oid(before.prepared))
+            .set("baseline", oid(before.baseline))
+            .set("expected", before.snapshot.as_str())
+            .set("new_branch", full_name(shipment.branch))
+            .set("new_head", shipment.head.as_str())
+            .flag("unborn", shipment.unborn)
+            .set("new_baseline", shipment.baseline.as_str())
+            .set("user_name", shipment.identity.0.as_bytes())
+            .set("user_email", shipment.identity.1.as_bytes())
+            .list("ends", shipment.shallow.iter().map(Oid::as_str))
+            .set("ignores", shipment.ignores);
+        self.ship(&args, shipment.pack)
+    }
+
+    /// Runs a script that takes a pack, and returns where the workspace is.
+    fn ship(&self, args: &Args<'_>, pack: File) -> Result<String> {
         let progress = self.reporter.step(Step::Sending(&self.vm.name));
-        let pack = Box::new(progress.count(shipment.pack));
-        self.ask(&args, Some(pack))?.text("path").map(str::to_owned)
+        let pack = Box::new(progress.count(pack));
+        self.ask(args, Some(pack))?.text("path").map(str::to_owned)
+    }
+
+    /// Looks at what is at the path of a workspace, without touching anything there: `known` are the baselines that this
+    /// guest may have been prepared at, `given` the commits that it may have. If it is to be made or changed, `replaced`,
+    /// what is in the way of that is an error.
+    ///
+    /// # Errors
+    /// That; and when the connection is lost.
+    pub fn look(&self, workspace: &str, known: &[&Oid], given: &[Oid], replaced: bool) -> Result<Place> {
+        let args = script::LOOK
+            .args()
+            .set("workspace", workspace)
+            .list("known", known.iter().map(|oid| oid.as_str()))
+            .list("given", given.iter().map(Oid::as_str))
+            .flag("replaced", replaced);
+        let _progress = self.reporter.step(Step::Receiving(&self.vm.name));
+        let answer = self.ask(&args, None)?;
+        match answer.text("place")? {
+            "free" => Ok(Place::Free),
+            "taken" if !replaced => Ok(Place::Taken),
+            "known" => {
+                let there = answer.oid("there")?;
+                if !known.contains(&&there) {
+                    return Err(answer::unusable("there"));
+                }
+                let mut has = answer.oids("has")?;
+                has.retain(|commit| given.contains(commit));
+                Ok(Place::Known { there, has, ends: answer.oids("ends")? })
+            }
+            _ => Err(answer::unusable("place")),
+        }
     }
 
     /// Looks at what the guest has, without touching anything there.
@@ -249,6 +343,11 @@ impl Guest {
     fn verdict(&self, script: &Script, exit: &ssh::Exit) -> Error {
         verdict::verdict(script, &self.vm.name, exit.status, &exit.stderr)
     }
+}
+
+/// Returns the full name of a branch; empty for none.
+fn full_name(branch: Option<&OsStr>) -> Vec<u8> {
+    branch.map(|branch| [b"refs/heads/", branch.as_bytes()].concat()).unwrap_or_default()
 }
 
 /// Reads the header of an export. What is absurd is refused before anything else is read.

@@ -12,6 +12,9 @@
 # a here-document either.
 #
 # Exit codes; the table is in verdict.rs:
+#   75 something is in the way
+#   76 an operation is in progress
+#   77 the workspace has changed meanwhile
 #   78 the log is shorter
 #   79 no directory to start in
 #   80 the session cannot be stopped
@@ -52,7 +55,7 @@ gb_end() {
 	set +e
 	gb_status=$1
 	case $gb_status in
-	0 | 7[89] | 8[0-8] | 9[1-9] | 129 | 1[34]?) ;;
+	0 | 7[5-9] | 8[0-8] | 9[1-9] | 129 | 1[34]?) ;;
 	*)
 		test -z "$gb_own" || has_room "$gb_dir" || {
 			printf '%s\n' "no space left in '${TMPDIR:-/tmp}'" >&2

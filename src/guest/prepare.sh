@@ -10,6 +10,7 @@
 # user_name - user.name for the worker; may be empty
 # user_email - user.email for the worker; may be empty
 # shallow - commits at which the history ends, separated by blanks; empty for a whole history
+# ignores - what the host ignores beside its .gitignore files; may be empty
 #
 # stdin: a pack; then held open by the host as long as it wants the answer
 # stdout: a marker line with the nonce; 'path' and where the workspace is; an empty line; an end marker with the nonce
@@ -37,6 +38,7 @@ main() {
 	lease
 	set_identity user.name "$user_name"
 	set_identity user.email "$user_email"
+	set_rules .git "$ignores"
 	# The files are written as they are in the repository, so they must be read back so, too.
 	case $(git config core.autocrlf || :) in
 	'' | false) ;;
@@ -65,14 +67,6 @@ main() {
 	gb_undo=
 }
 
-# Ends the script for want of space, or else as said.
-# $1 - exit code
-# $2 - message
-failed() {
-	has_room . || die 86 "no space left for the workspace"
-	die "$1" "$2"
-}
-
 # Makes and enters the folder of the workspace.
 take_place() {
 	top='' made=''
@@ -96,14 +90,6 @@ take_place() {
 	top=$(pwd) gb_undo=leave_place
 }
 
-# Tells whether this folder is empty.
-is_empty() {
-	for gb_file in * .[!.]* ..?*
-	do
-		test ! -e "$gb_file" && test ! -h "$gb_file" || return 1
-	done
-}
-
 # Takes away a workspace that did not become whole; what was there before was an empty folder at most.
 leave_place() {
 	test -z "$top" || {
@@ -111,11 +97,4 @@ leave_place() {
 	} || return 1
 	cd /
 	test -z "$made" || test ! -d "$made" || rmdir -- "$made"
-}
-
-# Gives the worker the host user's identity, unless the guest has its own.
-# $1 - key
-# $2 - value, may be empty
-set_identity() {
-	test -z "$2" || git config "$1" >/dev/null || git config "$1" "$2"
 }

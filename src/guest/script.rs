@@ -2,6 +2,8 @@
 
 const PRELUDE: &str = include_str!("prelude.sh");
 const WORKSPACE: &str = include_str!("workspace.sh");
+const SNAPSHOT: &str = include_str!("snapshot.sh");
+const PLACE: &str = include_str!("place.sh");
 const PROCESS: &str = include_str!("session/process.sh");
 const COMMON: &str = include_str!("session/common.sh");
 
@@ -19,14 +21,21 @@ pub struct Script {
 /// Exports the guest's work.
 pub const EXPORT: Script = Script {
     name: "export",
-    parts: &[PRELUDE, WORKSPACE, include_str!("snapshot.sh"), include_str!("export.sh")],
+    parts: &[PRELUDE, WORKSPACE, SNAPSHOT, include_str!("export.sh")],
     takes: &["workspace", "base", "payload", "ignore_unreadable", "prepared", "baseline", "given"],
+    takes_words: false,
+};
+/// Looks at where a workspace is to be.
+pub const LOOK: Script = Script {
+    name: "look",
+    parts: &[PRELUDE, PLACE, include_str!("look.sh")],
+    takes: &["workspace", "known", "given", "replaced"],
     takes_words: false,
 };
 /// Makes the workspace.
 pub const PREPARE: Script = Script {
     name: "prepare",
-    parts: &[PRELUDE, include_str!("prepare.sh")],
+    parts: &[PRELUDE, PLACE, include_str!("prepare.sh")],
     takes: &[
         "workspace",
         "branch",
@@ -37,6 +46,29 @@ pub const PREPARE: Script = Script {
         "user_name",
         "user_email",
         "shallow",
+        "ignores",
+    ],
+    takes_words: false,
+};
+/// Brings the workspace to what the host has now.
+pub const AGAIN: Script = Script {
+    name: "prepare again",
+    parts: &[PRELUDE, WORKSPACE, SNAPSHOT, PLACE, include_str!("again.sh")],
+    takes: &[
+        "workspace",
+        "base",
+        "ignore_unreadable",
+        "prepared",
+        "baseline",
+        "expected",
+        "new_branch",
+        "new_head",
+        "unborn",
+        "new_baseline",
+        "user_name",
+        "user_email",
+        "ends",
+        "ignores",
     ],
     takes_words: false,
 };
@@ -121,9 +153,11 @@ mod tests {
     use super::*;
     use crate::guest::args::Args;
 
-    const SCRIPTS: [Script; 11] = [
+    const SCRIPTS: [Script; 13] = [
         EXPORT,
+        LOOK,
         PREPARE,
+        AGAIN,
         STATUS,
         CHECK,
         SESSION_START,

@@ -88,6 +88,8 @@ look_at_refs() {
 	do
 		case $gb_line in
 		refs/remotes/* | refs/stash | refs/bisect/* | refs/rewritten/*) continue ;;
+		# What landed or was saved before the workspace was prepared again.
+		refs/banger/replaced) continue ;;
 		esac
 		gb_count=$((gb_count + 1))
 		if test "$gb_count" -gt 200

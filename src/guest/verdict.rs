@@ -25,6 +25,11 @@ pub struct Verdict {
 
 /// Every exit code that a script of ours ends with by itself.
 pub const VERDICTS: &[Verdict] = &[
+    of(75, "something is in the way", Refused, "has something in the way"),
+    of(76, "an operation is in progress", Refused, "is in the middle of an operation")
+        .detail("end it in the guest, such as by 'git rebase --abort', then prepare again"),
+    of(77, "the workspace has changed meanwhile", Refused, "was changed meanwhile")
+        .detail("nothing was changed by this; prepare again when the worker pauses"),
     of(78, "the log is shorter", Refused, "has less output than that"),
     of(79, "no directory to start in", Incapable, "has no such directory"),
     of(80, "the session cannot be stopped", Incapable, "cannot stop the session"),

@@ -1,5 +1,6 @@
 //! What is recorded about a guest, as refs that are each working copy's own: `refs/banger/<working copy>/<vm>/` with
-//! `prepare`, `baseline`, `snapshot`, and `landings/<n>`.
+//! `prepare`, `baseline`, `snapshot`, and `landings/<n>`; `rescued/<time>` for work that a prepare was told to leave, and
+//! `coming` while a prepare is under way.
 //!
 //! Two working copies of one repository, worktrees or jj workspaces, never see or move each other's. The refs are shared
 //! ones all the same: what `refs/worktree` holds, a gc in another worktree throws away.
@@ -10,7 +11,7 @@ use std::time::SystemTime;
 
 use super::Repo;
 use super::landing::record::Landing;
-use crate::error::{Context, Result};
+use crate::error::{Context, Error, Result};
 use crate::snapshot::Oid;
 
 /// What is recorded about one guest.
@@ -30,6 +31,8 @@ pub struct Records {
     pub prepared_at: Option<String>,
     /// What was fetched last.
     pub snapshot: Option<Oid>,
+    /// The baseline of a prepare whose end was not seen: the guest may have it already.
+    pub coming: Option<Oid>,
     /// The landings of its work in this working copy that are recorded.
     pub landings: Vec<Landing>,
     /// The highest number of a landing in this working copy, of any guest's work.
@@ -91,7 +94,7 @@ impl Repo {
         if !refs.is_empty() && self.is_new() {
             // They are of a worktree, or a workspace, of the same name that is gone.
             let all = self.git.line(["for-each-ref", "--format=delete %(refname)", &prefix])?;
-            self.update(all + "\n")?;
+            self.update(all.lines().filter(|line| !is_rescued(line)).map(|line| format!("{line}\n")).collect())?;
             return Ok(Vec::new());
         }
         Ok(refs)
@@ -130,6 +133,7 @@ impl Repo {
                     records.prepared_at = Some(time);
                 }
                 Some("snapshot") => records.snapshot = Some(id.parse()?),
+                Some("coming") => records.coming = Some(id.parse()?),
                 _ => {}
             }
         }
@@ -168,13 +172,68 @@ impl Repo {
         Ok(landings)
     }
 
-    /// Records a prepare: the head that was shipped, and the tree that the guest's files got.
+    /// Records that a prepare begins: whatever becomes of it, the guest may have this baseline.
     ///
     /// # Errors
-    /// When the refs cannot be written; neither is, then.
+    /// When the ref cannot be written.
+    pub fn announce(&self, vm: &str, baseline: &Oid) -> Result<()> {
+        self.update(format!("update {} {baseline}\n", self.vm_ref(vm, "coming")?))
+    }
+
+    /// Forgets a prepare that has changed nothing in the guest.
+    ///
+    /// # Errors
+    /// When the ref cannot be removed, or another prepare has begun since.
+    pub fn withdraw(&self, vm: &str, baseline: &Oid) -> Result<()> {
+        self.update(format!("delete {} {baseline}\n", self.vm_ref(vm, "coming")?))
+    }
+
+    /// Records a prepare that has begun: the head that was shipped, and the tree that the guest's files got.
+    ///
+    /// # Errors
+    /// When the refs cannot be written, or another prepare has begun since; none is written, then.
     pub fn record(&self, vm: &str, head: &Oid, baseline: &Oid) -> Result<()> {
         let own = self.prefix_of(vm)?;
-        self.update(format!("update {own}prepare {head}\nupdate {own}baseline {baseline}\n"))
+        self.update(format!(
+            "update {own}prepare {head}\nupdate {own}baseline {baseline}\ndelete {own}coming {baseline}\n"
+        ))
+    }
+
+    /// Records a prepare whose end was not seen, and which the guest has.
+    ///
+    /// # Errors
+    /// As [`Repo::record`].
+    pub fn adopt(&self, vm: &str, baseline: &Oid) -> Result<()> {
+        let (parents, _) = self.commit_parts(baseline)?;
+        let head = parents.first().ok_or_else(|| Error::bug("a baseline without a parent"))?;
+        self.record(vm, head, baseline)
+    }
+
+    /// Keeps work as `rescued/<time>`, and returns the ref.
+    ///
+    /// # Errors
+    /// When the ref cannot be written.
+    pub fn rescue(&self, vm: &str, commit: &Oid) -> Result<String> {
+        let name = format!("{}{}", self.vm_ref(vm, RESCUED)?, timestamp(SystemTime::now()));
+        let mut free = name.clone();
+        for number in 2.. {
+            if self.git.maybe_oid(["rev-parse", "-q", "--verify", &free])?.is_none() {
+                break;
+            }
+            free = format!("{name}-{number}");
+        }
+        self.update(format!("create {free} {commit}\n"))?;
+        Ok(free)
+    }
+
+    /// Returns the refs of rescued work of a guest's, in every working copy.
+    ///
+    /// # Errors
+    /// When git cannot be run.
+    pub fn rescued(&self, vm: &str) -> Result<Vec<String>> {
+        let pattern = format!("{ROOT}*/{}/{RESCUED}*", encode(vm));
+        let list = self.git.line(["for-each-ref", "--format=%(refname)", &pattern])?;
+        Ok(list.lines().map(str::to_owned).collect())
     }
 
     /// Runs a transaction of `git update-ref --stdin`.
@@ -220,7 +279,8 @@ impl Repo {
         Ok(names.map(found).collect())
     }
 
-    /// Forgets all that is recorded about a guest, in every working copy; tells whether there was anything.
+    /// Forgets all that is recorded about a guest, in every working copy, but for rescued work, which is nowhere else; tells
+    /// whether there was anything.
     ///
     /// # Errors
     /// When it cannot be removed.
@@ -231,15 +291,18 @@ impl Repo {
         let old = ["prepare", "baseline", "snapshot"].map(|kind| format!("{ROOT}{name}/{kind}"));
         let call = self.git.call(["for-each-ref", "--format=delete %(refname)"]).args(patterns).args(old);
         let refs = super::git::text(call.stdout()?)?;
+        let refs: String = refs.lines().filter(|line| !is_rescued(line)).map(|line| format!("{line}\n")).collect();
         if refs.is_empty() {
             return Ok(false);
         }
-        self.update(refs + "\n").map(|()| true)
+        self.update(refs).map(|()| true)
     }
 }
 
 /// Where all of ours are.
 const ROOT: &str = "refs/banger/";
+/// Where work is that a prepare was told to leave, below the prefix of a guest.
+const RESCUED: &str = "rescued/";
 /// The file that says that records of this working copy's name are its own.
 const OWN: &str = "own";
 /// What stands before the path of the workspace, as JSON writes text, in the message of a baseline.
@@ -249,8 +312,35 @@ impl Records {
     /// Returns the commits that this guest was given or gave: what leads to them it need not send, and only what leads to
     /// them it may name without sending it.
     pub fn given(&self) -> Vec<Oid> {
-        [&self.prepare, &self.baseline, &self.snapshot].into_iter().flatten().cloned().collect()
+        [&self.prepare, &self.baseline, &self.snapshot, &self.coming].into_iter().flatten().cloned().collect()
     }
+}
+
+/// Tells whether a line ends with a ref of rescued work.
+fn is_rescued(line: &str) -> bool {
+    line.rsplit('/').nth(1).is_some_and(|folder| format!("{folder}/") == RESCUED)
+}
+
+/// Returns a time, in UTC, as a component of a ref: `20261127T230350Z`.
+fn timestamp(time: SystemTime) -> String {
+    let seconds = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+    let (mut days, second) = (seconds / 86400, seconds % 86400);
+    let is_leap = |year: u64| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
+    let mut year = 1970;
+    while days >= 365 + u64::from(is_leap(year)) {
+        days -= 365 + u64::from(is_leap(year));
+        year += 1;
+    }
+    let mut month = 1;
+    for length in [31, 28 + u64::from(is_leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30] {
+        if days < length {
+            break;
+        }
+        days -= length;
+        month += 1;
+    }
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    format!("{year:04}{month:02}{:02}T{hour:02}{minute:02}{second:02}Z", days + 1)
 }
 
 /// Writes a guest's name as one component of a ref: what git forbids there becomes `%XX`.
@@ -300,6 +390,15 @@ impl Repo {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_is_told_in_utc() {
+        let told = |seconds| timestamp(SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(seconds));
+        assert_eq!(
+            [0, 951_782_399, 951_782_400, 1_700_000_000, 4_107_542_399].map(told),
+            ["19700101T000000Z", "20000228T235959Z", "20000229T000000Z", "20231114T221320Z", "21000228T235959Z"]
+        );
+    }
 
     #[test]
     fn names_of_guests_are_names_of_refs_and_back() {

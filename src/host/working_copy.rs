@@ -20,6 +20,19 @@ pub struct Files {
     pub(super) tree: Oid,
     /// Files that are not tracked and not ignored; a nested repository counts as one.
     pub(super) untracked: Vec<Vec<u8>>,
+    /// Tracked files whose edits the user hid from git: they are not in the tree.
+    pub(super) hidden: Vec<Vec<u8>>,
+    /// Ignored files that were asked for: they are in the tree.
+    pub(super) included: Vec<Vec<u8>>,
+}
+
+/// Which of the host's files are to be shipped beside the tracked ones.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted<'a> {
+    /// Untracked ones.
+    pub untracked: bool,
+    /// Ignored ones that one of these pathspecs chooses.
+    pub include: &'a [OsString],
 }
 
 /// A kind of working copy: a git worktree, or a jj workspace.
@@ -36,9 +49,9 @@ pub trait WorkingCopy: Debug + Send + Sync {
     /// Returns the name and the address that the user commits with; empty where there is none.
     fn identity(&self, repo: &Repo) -> Result<[OsString; 2]>;
 
-    /// Takes the host's files as a tree, without touching them; the untracked ones only when asked. `why` is for the
-    /// tool's own log.
-    fn files(&self, repo: &Repo, untracked: bool, why: &str) -> Result<Files>;
+    /// Takes the host's files as a tree, without touching them; others than the tracked ones only when asked. `why` is for
+    /// the tool's own log.
+    fn files(&self, repo: &Repo, wanted: Wanted<'_>, why: &str) -> Result<Files>;
 
     /// Looks at what stands where changes would land, and at nothing else.
     fn look(&self, repo: &Repo, scratch: &Scratch, asked: &Asked<'_>) -> Result<Ours>;

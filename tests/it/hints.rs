@@ -99,6 +99,17 @@ guest_test!(both_meanings_of_a_pull_are_commands_and_so_is_the_one_for_good, |gu
     assert!(exported.iter().all(|ran| !ran.stderr.contains("hint")), "{exported:?}");
 });
 
+guest_test!(work_that_a_prepare_would_replace_is_landed_or_saved, |guest| {
+    let host = Host::new(guest);
+    host.prepare();
+    guest.write("a", edited("a", 1));
+    assert_eq!(codes(&followed(&host, &["prepare", VM], 1)), [0, 0]);
+    assert_eq!((host.read("a"), fs::read_to_string(guest.file("a")).unwrap()), (edited("a", 1), edited("a", 1)));
+    guest.write("b", edited("b", 1));
+    let (ran, shown) = host.follow(&["prepare", VM, "--force"], || {});
+    assert!(shown[0].stdout.contains("\n+b 1 edited\n"), "{ran:?} {shown:?}");
+});
+
 guest_test!(a_conflict_is_looked_at_and_lands_in_the_files, |guest| {
     let host = Host::new(guest);
     host.prepare();
@@ -434,6 +445,19 @@ next_steps! {
         drop(stdin);
     }
 
+    ShipNewest, the_newest_commit_alone: {
+        let guest = TestGuest::russh();
+        let host = Host::new(&guest);
+        host.write("a", edited("a", 1));
+        host.commit("second");
+        // A history that is not all here, such as that of a clone whose server has gone.
+        let lost = host.git(&["rev-parse", "HEAD~:a"]);
+        fs::remove_file(host.file(&format!(".git/objects/{}/{}", &lost[..2], &lost[2..]))).unwrap();
+        let ran = taken(&host, &["prepare", VM], "git banger prepare dev --depth 1");
+        assert!(ran.stderr.starts_with("shipped branch 'main' at <id> (1 commit) to 'dev'"), "{ran:?}");
+        assert_eq!(guest.git(&["log", "--format=%s"]), "second");
+    }
+
     Unshallow, the_whole_history: {
         let guest = TestGuest::russh();
         let host = Host::new(&guest);
@@ -607,6 +631,10 @@ const PROPOSED: &[(&str, &[(&str, &str)])] = &[
     (
         "what_was_never_prepared_or_fetched_is_once_the_hint_was_followed",
         &[("base.rs", ""), ("fetch.rs", ""), ("rev.rs", "")],
+    ),
+    (
+        "work_that_a_prepare_would_replace_is_landed_or_saved",
+        &[("unlanded.rs", "lands it"), ("unlanded.rs", "first saves it"), ("unlanded.rs", "shows it")],
     ),
     ("where_it_cannot_tell_it_never_says_that_nothing_is_left", &[("status.rs", "lists those that have a name")]),
     ("a_snapshot_is_no_base_and_the_prepared_head_is", &[("base.rs", "takes all since it was prepared")]),

@@ -500,6 +500,41 @@ fn a_rename_into_a_git_directory_is_refused_whatever_the_user_allows() {
 }
 
 #[test]
+fn a_guest_that_lies_about_what_it_has_is_shipped_no_more_and_no_less() {
+    let Private { hostile, commit, .. } = Private::new();
+    let prepare = ["prepare", VM, "--force"];
+    let refs = hostile.host.git(&["for-each-ref"]);
+    for (lie, said) in [
+        (format!("s/^there .*/there {commit}/"), "no usable 'there'"),
+        ("s/^place .*/place elsewhere/".to_owned(), "no usable 'place'"),
+        ("s/^place .*/place taken/".to_owned(), "no usable 'place'"),
+        ("s/^ends .*/ends -x/".to_owned(), "no usable 'ends'"),
+        ("s/^has .*/has --all/".to_owned(), "no usable 'has'"),
+    ] {
+        fs::write(hostile.guest.home().join("evil"), format!("LC_ALL=C sed '{lie}'")).unwrap();
+        let ran = hostile.host.run(&prepare);
+        assert!(ran.code == Some(5) && ran.stderr.contains(said), "{lie}: {ran:?}");
+        assert_eq!(hostile.host.git(&["for-each-ref"]), refs, "{lie}");
+    }
+    // It has what it was given, and what it names beside that does not count.
+    let lie = format!("LC_ALL=C sed 's/^has .*/& {commit}/; s/^ends .*/ends {commit}/'");
+    let hostile = hostile.answers(&lie);
+    hostile.host.write("b", "the host's\n");
+    hostile.host.git(&["commit", "-qam", "second"]);
+    let ran = hostile.host.run(&prepare);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert_eq!(hostile.guest.git(&["fsck", "--full", "--no-dangling"]), "");
+    let secret = hostile.guest.command("git").args(["cat-file", "-e", &commit]).output().unwrap();
+    assert!(!secret.status.success());
+    // Nothing that it says of its workspace makes the host save what it did not prove.
+    hostile.guest.write("a", "the worker's again\n");
+    let hostile = hostile.answers("LC_ALL=C sed 's/^tree .*/tree 4b825dc642cb6eb9a060e54bf8d69288fbee4904/'");
+    let refs = hostile.host.git(&["for-each-ref"]);
+    let ran = hostile.host.run(&prepare);
+    assert_eq!((ran.code, hostile.host.git(&["for-each-ref"])), (Some(5), refs), "{ran:?}");
+}
+
+#[test]
 fn garbage_and_half_packs_are_refused() {
     let packs = [
         ("garbage", "head -c 5000 /dev/urandom >\"$PACK\""),
@@ -971,7 +1006,7 @@ fn another_users_repository_in_a_parent_folder_is_not_used() {
         let check = |is_used: bool| {
             for args in [&["vm", "check", VM][..], &["pull", VM], &["vm", "list"], &["prepare", "-n", VM]] {
                 let ran = host.ran(host.banger(args).current_dir(&below));
-                let connects = args == ["vm", "check", VM] || args == ["pull", VM];
+                let connects = args != ["vm", "list"];
                 assert_eq!(marker.exists(), is_used && connects, "{kind} {args:?}: {ran:?}");
                 assert_eq!(ran.stdout.contains("ssh://evil"), is_used && args == ["vm", "list"], "{kind}: {ran:?}");
                 let _ = fs::remove_file(&marker);

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::prepare_again::with_git;
 use crate::support::guest::{TestGuest, VM};
 use crate::support::host::{Host, edited, lines};
 
@@ -351,8 +352,10 @@ fn what_was_shipped_is_recorded_first() {
     let guest = TestGuest::russh();
     let mut host = Host::new(&guest);
     let started = host.path("started");
+    // The first one says what is coming.
     let text = format!(
-        "case \" $* \" in *' update-ref '*) touch '{}'; sleep 1 ;; esac\nexec \"$REAL\" \"$@\"",
+        "case \" $* \" in *' update-ref '*) test ! -e '{0}.first' || {{ touch '{0}'; sleep 1; }}\ntouch '{0}.first' ;; \
+         esac\nexec \"$REAL\" \"$@\"",
         started.display()
     );
     host.wrap("git", &text);
@@ -362,6 +365,31 @@ fn what_was_shipped_is_recorded_first() {
     assert!(matches!(code, Some(0 | 130)) && !stderr.contains("unrecorded"), "{code:?} {stderr}");
     assert_eq!(host.git(&["for-each-ref", "--format=%(refname)", "refs/banger"]).lines().count(), 2);
     assert!(host.run(&["vm", "list"]).stdout.starts_with("dev\t-\trepo\tprepared at <id> on "));
+}
+
+#[test]
+fn a_workspace_that_is_prepared_again_is_as_it_was() {
+    let (folder, guest) = with_git("*' index-pack --fix-thin '*) touch \"$HOME/started\"; sleep 2 ;;");
+    let host = Host::new(&guest);
+    host.prepare();
+    // More than is on the way while nobody reads it.
+    let noise: Vec<u8> =
+        (0..2_000_000u32).flat_map(|number| number.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    host.write("noise", noise);
+    host.commit("noise");
+    guest.write("x.o", "built\n");
+    let before = guest.fingerprint().files_only();
+    fs::write(folder.path().join("on"), "").unwrap();
+    let child = start(&host, &["prepare", VM]);
+    wait_for(&guest.home().join("started"));
+    let (code, stderr, _) = interrupted(child, "INT", true);
+    assert!(code == Some(130) && stderr.starts_with("error: interrupted\n"), "{code:?} {stderr}");
+    fs::remove_file(folder.path().join("on")).unwrap();
+    guest.wait_until_idle();
+    before.assert_same(&guest.fingerprint().files_only());
+    guest.assert_no_leftovers();
+    host.prepare();
+    assert!(guest.file("noise").exists() && guest.file("x.o").exists());
 }
 
 #[test]

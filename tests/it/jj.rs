@@ -673,7 +673,31 @@ fn a_workspace_without_a_commit_and_a_bookmark_on_head_are_shipped_as_git_would(
     assert!(ran.code == Some(0) && ran.stderr.starts_with("shipped branch 'topic/one' at <id> (1 commit)"), "{ran:?}");
     world.jj(&["bookmark", "create", "two", "-r", "@-"]);
     let ran = world.banger(&["prepare", VM, "-n"]);
-    assert!(ran.stderr.starts_with("would ship a detached HEAD"), "{ran:?}");
+    assert!(ran.stderr.starts_with("would bring 'dev' to a detached HEAD"), "{ran:?}");
+}
+
+#[test]
+fn a_jj_workspace_is_shipped_again_once_the_work_has_landed() {
+    let world = World::separate();
+    world.prepare();
+    world.guest.write("a", "theirs\n");
+    world.guest.commit("by the worker");
+    let ran = world.banger(&["prepare", VM]);
+    assert!(ran.code == Some(1) && ran.stderr.contains("holds work in 1 file that has not landed"), "{ran:?}");
+    assert_eq!(world.pull(&[]).code, Some(0));
+    world.write("b", "mine\n");
+    let ran = world.banger(&["prepare", VM]);
+    assert!(ran.code == Some(0) && ran.stderr.starts_with("brought 'dev' to "), "{ran:?}");
+    assert_eq!(world.guest.git(&["status", "--porcelain"]), " M a\n M b");
+    let ran = world.pull(&[]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), ""), "{ran:?}");
+    world.jj(&["new"]);
+    world.guest.write("new", "new\n");
+    assert_eq!(world.pull(&[]).stdout, "A\tnew\n");
+    let ran = world.banger(&["prepare", VM]);
+    assert_eq!((ran.code, world.guest.git(&["status", "--porcelain"])), (Some(0), "?? new".to_owned()), "{ran:?}");
+    let ran = world.banger(&["prepare", VM, "--include", "x"]);
+    assert!(ran.code == Some(2) && ran.stderr.contains("does not work in a jj workspace"), "{ran:?}");
 }
 
 #[test]
@@ -701,6 +725,9 @@ fn a_jj_that_is_too_old_leaves_git_and_no_jj_leaves_what_git_can_see() {
         fs::create_dir(world.host.path("none")).unwrap();
         std::os::unix::fs::symlink(git, world.host.path("none/git")).unwrap();
         std::os::unix::fs::symlink(world.host.path("none/git"), folder.join("git")).unwrap();
+        for folder in [&folder, &world.host.path("none")] {
+            std::os::unix::fs::symlink(require("ssh"), folder.join("ssh")).unwrap();
+        }
         for (folder, said) in [("old", "jj 0.38.0 is too old\n"), ("none", "'jj' is not on PATH\n")] {
             let mut command = world.command(env!("CARGO_BIN_EXE_git-banger"), &["prepare", VM, "-n"]);
             let ran = world.ran(command.env("PATH", world.host.path(folder)));

@@ -29,6 +29,7 @@ mod makefile;
 mod man;
 mod pi;
 mod prepare;
+mod prepare_again;
 mod progress;
 mod property;
 mod pull;

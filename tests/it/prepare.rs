@@ -57,7 +57,7 @@ guest_test!(prepare_ships_untracked_files_when_asked_and_ignored_ones_never, |gu
     assert_eq!(guest.git(&["status", "--porcelain", "--ignored"]), "?? untracked");
 });
 
-guest_test!(a_dry_run_of_prepare_reaches_no_guest, |guest| {
+guest_test!(a_dry_run_of_prepare_makes_nothing, |guest| {
     let host = Host::new(guest);
     host.write("a", edited("a", 1));
     let standing = host.standing();
@@ -116,8 +116,15 @@ guest_test!(prepare_ships_no_more_history_than_there_is, |guest| {
     host.write(".git/refs/banger/main/dev/prepare.lock", "");
     let ran = host.run(&["prepare", VM]);
     assert_eq!(ran.code, Some(8), "{ran:?}");
-    let state = "\n  the workspace is in the guest, unrecorded: remove '<guest>/home/repo' there, then prepare again\n";
+    let state = "\n  the guest has what was shipped, but that is not recorded here: prepare again\n\
+                 hint: git banger prepare dev\n  ships the repository there\n";
     assert!(ran.stderr.ends_with(state), "{}", ran.stderr);
+    fs::remove_file(host.file(".git/refs/banger/main/dev/prepare.lock")).unwrap();
+    let ran = host.run(&["prepare", VM]);
+    assert!(
+        ran.code == Some(0) && ran.stderr.starts_with("brought 'dev' to branch 'main' at <id> (0 new commits)"),
+        "{ran:?}"
+    );
 });
 
 guest_test!(prepare_ships_a_branch_without_a_commit, |guest| {
@@ -189,6 +196,6 @@ fn names_that_are_not_utf_8_are_shipped_as_they_are() {
     // On such a branch without a commit, too.
     let empty = Host::empty(&guest);
     assert!(empty.command("git").args(["checkout", "-q", "--orphan"]).arg(name).status().unwrap().success());
-    let ran = empty.run(&["prepare", VM, "-n"]);
+    let ran = empty.run(&["prepare", VM, "-n", "--path", "other"]);
     assert!(ran.code == Some(0) && ran.stderr.contains("no commit yet"), "{ran:?}");
 }

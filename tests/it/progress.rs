@@ -116,7 +116,10 @@ fn an_upload_is_shown_with_its_bytes() {
     let mut host = Host::new(&guest);
     host.set_env("TERM", "xterm");
     host.set_env("TMUX_TMPDIR", host.path("tmp").to_str().unwrap());
-    guest.set_faults(Faults { stall_up: Some(5_000), ..Faults::default() });
+    let noise: Vec<u8> = (0..50_000u32).flat_map(|number| number.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    host.write("noise", noise);
+    host.commit("noise");
+    guest.set_faults(Faults { stall_up: Some(100_000), ..Faults::default() });
     let terminal = Terminal::run(&host, "prepare dev");
     terminal.waits("bytes", |screen| screen.starts_with("sending to 'dev': ") && screen.ends_with("/s"));
 }

@@ -1134,7 +1134,7 @@ impl Place {
     fn prepare_script(&self, path: &str, shipped: &Shipped) -> Vec<u8> {
         let mut args = vec![("workspace", path)];
         args.extend(shipped.args.iter().map(|(name, value)| (*name, value.as_str())));
-        script(&["prelude.sh", "prepare.sh"], NONCE, &args, &[]).into_bytes()
+        script(&["prelude.sh", "place.sh", "prepare.sh"], NONCE, &args, &[]).into_bytes()
     }
 }
 
@@ -1226,6 +1226,64 @@ fn prepare_refuses_a_path_that_is_taken_and_changes_nothing_there() {
             assert!(output.stdout.is_empty() && !output.stderr.is_empty());
         }
         before.assert_same(&fingerprint(&place.path("home")));
+        place.no_leftovers();
+    }
+}
+
+#[test]
+fn a_workspace_is_prepared_again_if_it_is_as_the_host_believes_and_only_then() {
+    for (shell, init) in SHELLS.iter().zip(["git init -q", SHA256, "git init -q"]) {
+        let place = Place::new();
+        place.sh(&format!(
+            "rm -rf .git; {init}; git symbolic-ref HEAD refs/heads/main; mkdir d
+            for f in a b c d/e; do echo $f >$f; done; echo '*.o' >.gitignore; git add .; git commit -qm first
+            git clone -q . ../host; echo x >>a; git commit -qam work; echo y >>b; rm c; echo new >'new file'
+            echo built >x.o"
+        ));
+        let exported = place.export(shell, "HEAD", "difference");
+        place.sh("cd ../host; echo host >>d/e; git rm -q c; echo added >'added file'; git add .
+            git -c user.name=h -c user.email=h commit -qm second; echo z >>a; git commit -qam 'baseline'");
+        let host = |args: &[&str]| place.git_in("host", args);
+        let (head, baseline) = (host(&["rev-parse", "HEAD~"]), host(&["rev-parse", "HEAD"]));
+        let work = place.path("host");
+        let mut git = place.command("git");
+        git.current_dir(&work).args(["pack-objects", "-q", "--revs", "--thin", "--stdout"]);
+        let mut pack = git.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let input = format!("{baseline}\n^{}\n", host(&["rev-parse", "HEAD~2"]));
+        pack.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        let pack = pack.wait_with_output().unwrap().stdout;
+        let workspace = place.path("w");
+        let script = |expected: &str| {
+            let args = [
+                ("workspace", workspace.to_str().unwrap()),
+                ("base", "HEAD"),
+                ("ignore_unreadable", "1"),
+                ("expected", expected),
+                ("new_branch", "refs/heads/main"),
+                ("new_head", &head),
+                ("new_baseline", &baseline),
+                ("ignores", "it's *\n# b"),
+            ];
+            script(&["prelude.sh", "workspace.sh", "snapshot.sh", "place.sh", "again.sh"], NONCE, &args, &[])
+                .into_bytes()
+        };
+        let before = fingerprint(&workspace).files_only();
+        let output = place.run(shell, &[], &script(&head), &pack);
+        assert_eq!(output.status.code(), Some(77), "{shell:?}: {}", String::from_utf8_lossy(&output.stderr));
+        let mut child = place.start(shell, &[], &script(&exported.header["commit"]));
+        child.stdin.take().unwrap().write_all(&pack[..pack.len() - 1]).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(88), "{shell:?}: {}", String::from_utf8_lossy(&output.stderr));
+        before.assert_same(&fingerprint(&workspace).files_only());
+        let output = place.run(shell, &[], &script(&exported.header["commit"]), &pack);
+        assert!(output.status.success(), "{shell:?}: {}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(place.git(&["status", "--porcelain"]), " M a", "{shell:?}");
+        assert_eq!(place.git(&["rev-parse", "HEAD", "refs/banger/baseline"]), format!("{head}\n{baseline}"));
+        assert_eq!(place.git(&["diff", "--name-only", &baseline]), "");
+        assert_eq!(place.git(&["show", "refs/banger/replaced:new file"]), "new");
+        assert!(fs::read_to_string(workspace.join(".git/info/exclude")).unwrap().contains("\nit's *\n# b\n"));
+        assert!(workspace.join("x.o").exists() && !workspace.join("new file").exists(), "{shell:?}");
+        place.git(&["fsck", "--strict"]);
         place.no_leftovers();
     }
 }
@@ -1464,7 +1522,9 @@ fn the_scripts_are_clean_under_shellcheck() {
     for parts in [
         &["prelude.sh", "workspace.sh", "snapshot.sh", "export.sh"][..],
         &["prelude.sh", "workspace.sh", "status.sh"],
-        &["prelude.sh", "prepare.sh"],
+        &["prelude.sh", "place.sh", "look.sh"],
+        &["prelude.sh", "place.sh", "prepare.sh"],
+        &["prelude.sh", "workspace.sh", "snapshot.sh", "place.sh", "again.sh"],
     ] {
         fs::write(place.path("script"), script(parts, NONCE, &[], &[])).unwrap();
         let mut shellcheck = place.command("shellcheck");

@@ -26,10 +26,24 @@ const FLOOR: (u32, u32) = (2, 38);
 /// The variable that names more folders with objects.
 pub const ALTERNATES: &str = "GIT_ALTERNATE_OBJECT_DIRECTORIES";
 
-/// What of the user's `GIT_*` variables reaches git: configuration, tracing, and where objects are. The rest names
-/// another repository, another index or another reading of pathspecs, or is set by us.
-const KEPT: [&str; 6] =
-    ["GIT_CONFIG", "GIT_TRACE", "GIT_EXEC_PATH", "GIT_CEILING_DIRECTORIES", "GIT_OBJECT_DIRECTORY", ALTERNATES];
+/// What of the user's `GIT_*` variables reaches git: configuration, tracing, where objects are, and how git itself fetches
+/// what a partial clone lacks. The rest names another repository, another index or another reading of pathspecs, or is set
+/// by us.
+const KEPT: [&str; 13] = [
+    "GIT_CONFIG",
+    "GIT_TRACE",
+    "GIT_EXEC_PATH",
+    "GIT_CEILING_DIRECTORIES",
+    "GIT_OBJECT_DIRECTORY",
+    ALTERNATES,
+    "GIT_SSH",
+    "GIT_ASKPASS",
+    "GIT_ALLOW_PROTOCOL",
+    "GIT_PROTOCOL",
+    "GIT_PROXY",
+    "GIT_HTTP",
+    "GIT_SSL",
+];
 
 /// Has git pass over repositories without a work tree, if none says that it means one.
 pub const EXPLICIT: &str = "safe.bareRepository=explicit";
@@ -135,6 +149,7 @@ impl Git {
             .env("GIT_OPTIONAL_LOCKS", "0")
             // What is shipped and proven is what the ids say.
             .env("GIT_NO_REPLACE_OBJECTS", "1")
+            .env("GIT_GRAFT_FILE", "/dev/null")
             .env("GIT_TERMINAL_PROMPT", "0")
             // A '.lfsconfig' of the guest's could send git-lfs, and the user's credentials, to any server.
             .env("GIT_LFS_SKIP_SMUDGE", if self.content { "0" } else { "1" });

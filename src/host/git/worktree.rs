@@ -10,10 +10,11 @@ use super::filters::{self, Desk};
 use super::lfs::Pointers;
 use super::{Git, lfs, look};
 use crate::error::{Context, Error, Next, Result};
+use crate::host::entries::{from_nul, lines};
 use crate::host::landing::look::{Asked, Ours};
 use crate::host::landing::{Obstacle, Why};
 use crate::host::scratch::Scratch;
-use crate::host::working_copy::{Files, WorkingCopy};
+use crate::host::working_copy::{Files, Wanted, WorkingCopy};
 use crate::host::{Head, Repo, config, on_disk};
 use crate::snapshot::{Change, Snapshot};
 
@@ -67,7 +68,7 @@ impl WorkingCopy for Worktree {
         Ok([config::get(repo, "user.name")?, config::get(repo, "user.email")?])
     }
 
-    fn files(&self, repo: &Repo, untracked: bool, _why: &str) -> Result<Files> {
+    fn files(&self, repo: &Repo, wanted: Wanted<'_>, _why: &str) -> Result<Files> {
         repo.top()?;
         let folder = repo.temporary_folder()?;
         let index = folder.path().join("index");
@@ -75,19 +76,29 @@ impl WorkingCopy for Worktree {
         let git = repo.git.with_index(&index);
         let entries = Entries::read(&git, repo.top()?)?;
         entries.show_all(&git)?;
+        let hides: HashSet<&[u8]> =
+            if is_sparse(repo)? { lines(&entries.assumed).collect() } else { entries.flagged().collect() };
 
         let others = git.call([SHOW_ALL, &["ls-files", "-z", "-o", "--exclude-standard"]].concat()).stdout()?;
-        let others: Vec<_> =
-            others.split(|&byte| byte == 0).filter(|path| !path.is_empty()).map(<[u8]>::to_vec).collect();
+        let others = from_nul(&others);
+        let included = self.included(&git, wanted.include)?;
         let changed = [SHOW_ALL, &["diff-files", "-z", "--name-status", "--no-renames", "--ignore-submodules=all"]];
         let changed = git.call(changed.concat()).stdout()?;
-        let (mut gone, mut there) = (Vec::new(), Vec::new());
+        let (mut gone, mut there, mut hidden) = (Vec::new(), Vec::new(), Vec::new());
         let mut fields = changed.split_inclusive(|&byte| byte == 0);
         while let (Some(status), Some(path)) = (fields.next(), fields.next()) {
-            if status == b"D\0" { gone.extend(path) } else { there.extend(path) }
+            let name = &path[..path.len() - 1];
+            if hides.contains(name) {
+                hidden.push(name.to_vec());
+            } else if status == b"D\0" {
+                gone.extend(path);
+            } else {
+                there.extend(path);
+            }
         }
         // A nested repository, which ends with a slash, is no file of this one.
-        for path in others.iter().filter(|path| untracked && !path.ends_with(b"/")) {
+        let untracked = others.iter().filter(|path| wanted.untracked && !path.ends_with(b"/"));
+        for path in untracked.chain(&included) {
             there.extend(path);
             there.push(0);
         }
@@ -100,7 +111,7 @@ impl WorkingCopy for Worktree {
             git.call(update.concat()).input(there).stdout()?;
         }
         let tree = git.oid(["write-tree"])?;
-        Ok(Files { tree, untracked: others })
+        Ok(Files { tree, untracked: others, hidden, included })
     }
 
     fn look(&self, repo: &Repo, scratch: &Scratch, asked: &Asked<'_>) -> Result<Ours> {
@@ -157,6 +168,32 @@ impl WorkingCopy for Worktree {
     }
 }
 
+impl Worktree {
+    /// Returns the ignored files that pathspecs choose.
+    fn included(&self, git: &Git, pathspecs: &[OsString]) -> Result<Vec<Vec<u8>>> {
+        let mut included = Vec::new();
+        for pathspec in pathspecs {
+            let list = [SHOW_ALL, &["ls-files", "-z", "-o", "-i", "--exclude-standard", "--"]].concat();
+            let mut found = from_nul(&git.call(list).args([pathspec.clone()]).stdout()?);
+            found.retain(|path| !path.ends_with(b"/"));
+            if found.is_empty() {
+                let pathspec = crate::text::path(pathspec.as_bytes());
+                return Err(Error::refused(format!("--include {pathspec} matches no ignored file")));
+            }
+            included.extend(found);
+        }
+        included.sort_unstable();
+        included.dedup();
+        Ok(included)
+    }
+}
+
+/// Tells whether a sparse checkout keeps files off the disk here.
+fn is_sparse(repo: &Repo) -> Result<bool> {
+    let sparse = config::core(repo)?.iter().rfind(|(key, _)| key == "core.sparsecheckout");
+    Ok(sparse.is_some_and(|(_, value)| !config::is_no(value.as_deref())))
+}
+
 /// What the records of the main worktree are called by.
 const MAIN: &str = "main";
 
@@ -201,6 +238,11 @@ impl Entries {
         Ok(entries)
     }
 
+    /// Returns the paths of entries whose flags hide edits.
+    fn flagged(&self) -> impl Iterator<Item = &[u8]> {
+        lines(&self.assumed).chain(lines(&self.skipped_but_there))
+    }
+
     /// Clears the flags that would hide edits.
     fn show_all(&self, git: &Git) -> Result<()> {
         for (flag, paths) in [("--no-assume-unchanged", &self.assumed), ("--no-skip-worktree", &self.skipped_but_there)]
@@ -217,8 +259,7 @@ impl Entries {
 ///
 /// git itself decides: the paths are checked out, empty, into a directory that goes.
 fn outside_sparse(repo: &Repo, new: &[&[u8]]) -> Result<Vec<Vec<u8>>> {
-    let sparse = config::core(repo)?.iter().rfind(|(key, _)| key == "core.sparsecheckout");
-    if new.is_empty() || sparse.is_none_or(|(_, value)| config::is_no(value.as_deref())) {
+    if new.is_empty() || !is_sparse(repo)? {
         return Ok(Vec::new());
     }
     let folder = repo.temporary_folder()?;

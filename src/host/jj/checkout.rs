@@ -17,7 +17,7 @@ use crate::host::git::{self, Git};
 use crate::host::landing::look::{Asked, Form, Here, Ours};
 use crate::host::landing::{Landed, Obstacle, Plan, Undo, Why, tree_of};
 use crate::host::scratch::Scratch;
-use crate::host::working_copy::{Extras, Files, WorkingCopy};
+use crate::host::working_copy::{Extras, Files, Wanted, WorkingCopy};
 use crate::host::{Head, Repo};
 use crate::reporter::Reporter;
 use crate::snapshot::{Change, Oid, Snapshot};
@@ -99,9 +99,13 @@ impl WorkingCopy for Checkout {
     }
 
     /// The files are those of `@`: git would miss what jj's sparse patterns keep off the disk, and take what jj leaves.
-    fn files(&self, repo: &Repo, _untracked: bool, why: &str) -> Result<Files> {
-        let working_copy = self.snapshot(why)?;
-        Ok(Files { tree: tree_of(repo, &working_copy)?, untracked: Vec::new() })
+    fn files(&self, repo: &Repo, wanted: Wanted<'_>, why: &str) -> Result<Files> {
+        if !wanted.include.is_empty() {
+            return Err(Error::usage("'--include' does not work in a jj workspace")
+                .detail("jj itself can take the files in: jj file track --include-ignored"));
+        }
+        let tree = tree_of(repo, &self.snapshot(why)?)?;
+        Ok(Files { tree, untracked: Vec::new(), hidden: Vec::new(), included: Vec::new() })
     }
 
     /// jj takes in all of its files, as with each of its own commands; what it says of those that are asked for is looked

@@ -85,8 +85,8 @@ pub fn git_dates() -> BTreeMap<String, String> {
 }
 
 /// Runs git, which must succeed; returns its stdout, without the last newline.
-pub fn run_git(mut command: Command, args: &[&str]) -> String {
-    let output = command.args(args).output().unwrap();
+pub fn run_git(mut command: impl std::borrow::BorrowMut<Command>, args: &[&str]) -> String {
+    let output = command.borrow_mut().args(args).output().unwrap();
     assert!(output.status.success(), "git {args:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).trim_end_matches('\n').to_owned()
 }
