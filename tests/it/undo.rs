@@ -233,6 +233,9 @@ fn landed_work_that_was_thrown_away_is_told_and_lands_again() {
     assert_eq!(host.read("folder/c"), lines("c").replace("c 1\n", "c 1 of the host\n"));
     assert!(!host.file("run").exists() && !host.file("kept").exists() && host.file("renamed").exists());
     assert_eq!(host.run(&SINCE).stdout, "");
+    // Taking that back leaves the files as a command of ours wrote them, and without what has landed.
+    assert_eq!(host.run(&["undo"]).stdout, "M\ta\nM\tb\nD\tnew\nA\trun\n");
+    assert_eq!(host.run(&SINCE), ran(0, "", told));
 }
 
 #[test]

@@ -68,7 +68,7 @@ impl Again {
             let found = folders.look(&change.path).context(|| "cannot look at the working files".to_owned())?;
             let record = ledger.written.get(&change.path);
             let is_as_landed = match (found, record) {
-                (Some(found), Some(record)) => record.is(&found),
+                (Some(found), Some(record)) => record.is(&found) && !record.is_undone,
                 (None, _) => change.old_mode == 0,
                 (Some(_), None) => false,
             };

@@ -143,6 +143,8 @@ pub struct Record {
     pub size: u64,
     /// When it was written: seconds since 1970, and nanoseconds.
     pub changed: (i64, u32),
+    /// It is what was there before some landing, which was taken back.
+    pub is_undone: bool,
 }
 
 impl Record {

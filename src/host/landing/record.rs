@@ -179,13 +179,14 @@ pub fn written(scratch: &Scratch, landings: &[Landing]) -> Result<BTreeMap<Vec<u
     let mut landings: Vec<&Landing> = landings.iter().collect();
     landings.sort_by_key(|landing| landing.number);
     let texts = scratch.git().contents(landings.iter().map(|landing| format!("{}:written", landing.commit)))?;
-    for text in texts {
+    for (landing, text) in landings.into_iter().zip(texts) {
+        let is_undone = matches!(landing.kind, LandingKind::Undo(_));
         let bad = || Error::failed("the record of a landing is damaged");
         let mut fields = text.split(|&byte| byte == 0);
         while let (Some(meta), Some(path)) = (fields.next(), fields.next()) {
             let record = std::str::from_utf8(meta).ok().and_then(parse).ok_or_else(bad)?;
             match record {
-                Some(record) => written.insert(path.to_vec(), record),
+                Some(record) => written.insert(path.to_vec(), Record { is_undone, ..record }),
                 None => written.remove(path),
             };
         }
@@ -209,12 +210,13 @@ fn parse(meta: &str) -> Option<Option<Record>> {
             let (seconds, nanoseconds) = words.next()?.split_once('.')?;
             (seconds.parse().ok()?, nanoseconds.parse().ok()?)
         },
+        is_undone: false,
     }))
 }
 
 fn line(path: &[u8], record: Option<&Record>) -> Vec<u8> {
     let meta = record.map_or("-".to_owned(), |record| {
-        let Record { mode, blob, raw, inode, size, changed: (seconds, nanoseconds) } = record;
+        let Record { mode, blob, raw, inode, size, changed: (seconds, nanoseconds), .. } = record;
         format!("{mode:06o} {blob} {raw} {inode} {size} {seconds}.{nanoseconds}")
     });
     [meta.as_bytes(), b"\0", path, b"\0"].concat()
@@ -298,6 +300,7 @@ mod tests {
             inode: u64::MAX,
             size: 7,
             changed: (-3, 999_999_999),
+            is_undone: false,
         };
         for record in [Some(record), None] {
             let line = line(b"a \xff\n", record.as_ref());

@@ -227,7 +227,8 @@ fn has_own_form(form: &Form) -> bool {
 const NEW: &str = "new";
 
 fn record(entry: Entry, raw: Oid, file: &Identity) -> Record {
-    Record { mode: entry.mode, blob: entry.blob, raw, inode: file.inode, size: file.size, changed: file.changed }
+    let Identity { inode, size, changed, .. } = *file;
+    Record { mode: entry.mode, blob: entry.blob, raw, inode, size, changed, is_undone: false }
 }
 
 /// Returns permissions with that to run the file, for all who can read it.
