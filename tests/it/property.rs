@@ -1,10 +1,12 @@
-//! Whatever a worker does, a pull brings exactly that, between whatever the host did: many pulls of random work.
+//! Whatever a worker does, a pull brings exactly that, between whatever the host did: many pulls of random work, here of
+//! names and types of every kind, in `ledger` of blocks that merge, in `machine` of all commands and whole days.
 //!
 //! What the host must hold is worked out without git-banger and without git's trees: from a walk of the guest's files
 //! and a walk of the host's. Every case follows from its seed; `GIT_BANGER_TEST_SEED=N` repeats one,
 //! and `GIT_BANGER_TEST_SEQUENCES=N` says how many there are: 'make property' runs 300.
 
 mod ledger;
+mod machine;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
@@ -52,13 +54,54 @@ const NAMES: [&[u8]; 24] = [
 
 #[test]
 fn a_pull_brings_exactly_the_guests_work_between_the_hosts_own() {
-    let (first, end) = seeds(REPOSITORIES);
+    for_each_seed(REPOSITORIES, |seed| Case::new(seed).run());
+}
+
+/// A step of random work: its kind, and the seed of what it does.
+type Step = (usize, u64);
+
+/// Plays sequences of steps, whose kinds have these shares; `play` is told whether it is the first time for a sequence. What
+/// fails is made small, where that is asked for, since each try takes seconds.
+fn play_all(
+    usual: u64,
+    length: usize,
+    shares: &[usize],
+    play: impl Fn(u64, &[Step], bool) -> Result<(), String> + Sync,
+) {
+    let kinds: Vec<usize> = shares.iter().enumerate().flat_map(|(kind, share)| vec![kind; *share]).collect();
+    for_each_seed(usual, |seed| {
+        let mut random = Random(seed);
+        let mut steps: Vec<Step> = (0..length).map(|_| (kinds[random.below(kinds.len())], random.next())).collect();
+        let Err(mut wrong) = play(seed, &steps, true) else { return };
+        let mut tries: usize = std::env::var("GIT_BANGER_TEST_SHRINK").map_or(0, |tries| tries.parse().unwrap());
+        let mut size = steps.len() / 2;
+        while size > 0 && tries > 0 {
+            let (mut at, mut any) = (0, false);
+            while at < steps.len() && tries > 0 {
+                tries -= 1;
+                let fewer = [&steps[..at], &steps[(at + size).min(steps.len())..]].concat();
+                match play(seed, &fewer, false) {
+                    Err(still) => (steps, wrong, any) = (fewer, still, true),
+                    Ok(()) => at += size,
+                }
+            }
+            if !any {
+                size /= 2;
+            }
+        }
+        panic!("GIT_BANGER_TEST_SEED={seed}, {} steps:\n{wrong}", steps.len());
+    });
+}
+
+/// Has as many threads as there are processors try what follows from each seed.
+fn for_each_seed(usual: u64, play: impl Fn(u64) + Sync) {
+    let (first, end) = seeds(usual);
     let next = AtomicU64::new(first);
     std::thread::scope(|scope| {
-        for _ in 0..threads() {
+        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
             scope.spawn(|| {
                 while let Some(seed) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|seed| *seed < end) {
-                    Case::new(seed).run();
+                    play(seed);
                 }
             });
         }
@@ -71,10 +114,6 @@ fn seeds(usual: u64) -> (u64, u64) {
     let first = number("GIT_BANGER_TEST_SEED");
     let count = number("GIT_BANGER_TEST_SEQUENCES").unwrap_or(if first.is_some() { 1 } else { usual });
     (first.unwrap_or(0), first.unwrap_or(0) + count)
-}
-
-fn threads() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// A file as git knows it.

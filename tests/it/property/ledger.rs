@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Random, seeds, threads};
+use super::{Random, Step, play_all};
 use crate::support::guest::{TestGuest, VM};
 use crate::support::host::Host;
 use crate::support::write_program;
@@ -35,22 +35,10 @@ type State = BTreeMap<String, File>;
 
 #[test]
 fn every_pull_brings_what_its_blocks_say() {
-    let (first, end) = seeds(SEQUENCES);
-    let next = AtomicU64::new(first);
     let tally = [const { AtomicU64::new(0) }; 4];
-    std::thread::scope(|scope| {
-        for _ in 0..threads() {
-            scope.spawn(|| {
-                while let Some(seed) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|seed| *seed < end) {
-                    let mut random = Random(seed);
-                    let steps: Vec<_> = (0..STEPS).map(|_| (random.below(KINDS.len()), random.next())).collect();
-                    if let Err(wrong) = play(seed, &steps, &tally) {
-                        let (steps, wrong) = shrunk(seed, steps, wrong);
-                        panic!("GIT_BANGER_TEST_SEED={seed}, {} steps:\n{wrong}", steps.len());
-                    }
-                }
-            });
-        }
+    let none = || [const { AtomicU64::new(0) }; 4];
+    play_all(SEQUENCES, STEPS, &[1; KINDS.len()], |seed, steps, is_first| {
+        if is_first { play(seed, steps, &tally) } else { play(seed, steps, &none()) }
     });
     let [landed, refused, soft, honest] = tally.map(AtomicU64::into_inner);
     println!("{landed} landed, {refused} refused as they must, {soft} as they may, {honest} that could have landed");
@@ -58,29 +46,6 @@ fn every_pull_brings_what_its_blocks_say() {
     assert!(honest <= 2 + (landed + refused) / 20, "{honest} pulls of {landed} were refused that could have landed");
 }
 
-/// Leaves out whatever the fault does not need; only where that is asked for, since each try takes seconds.
-fn shrunk(seed: u64, mut steps: Vec<Step>, mut wrong: String) -> (Vec<Step>, String) {
-    let mut tries: usize = std::env::var("GIT_BANGER_TEST_SHRINK").map_or(0, |tries| tries.parse().unwrap());
-    let mut size = steps.len() / 2;
-    while size > 0 && tries > 0 {
-        let (mut at, mut any) = (0, false);
-        while at < steps.len() && tries > 0 {
-            tries -= 1;
-            let fewer = [&steps[..at], &steps[(at + size).min(steps.len())..]].concat();
-            match play(seed, &fewer, &[const { AtomicU64::new(0) }; 4]) {
-                Err(still) => (steps, wrong, any) = (fewer, still, true),
-                Ok(()) => at += size,
-            }
-        }
-        if !any {
-            size /= 2;
-        }
-    }
-    (steps, wrong)
-}
-
-/// A step: its kind, and the seed of what it does.
-type Step = (usize, u64);
 /// What a kind of step does; it returns what is to be said of it.
 type Does = fn(&mut World, &mut Random) -> Option<String>;
 
