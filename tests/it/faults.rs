@@ -72,8 +72,8 @@ fn noise_before_the_answer_is_skipped() {
     let (guest, host) = worked_in();
     let noise = b"Welcome!\n\x1b[31mred\r\nno newline".to_vec();
     let ran = pull(&guest, &host, Faults { noise, ..Faults::default() });
-    assert_eq!(ran, Ran { code: Some(0), stdout: "M\ta\nA\tnew\n".to_owned(), stderr: String::new() });
-    assert_eq!(host.read("a"), "edited\n");
+    assert_eq!(ran, Ran { code: Some(0), stdout: String::new(), stderr: String::new() });
+    assert_eq!((host.read("a"), host.file("new").exists()), ("edited\n".to_owned(), true));
 }
 
 #[test]

@@ -539,11 +539,11 @@ impl World {
         let other = self.host.path("other");
         let other = other.to_str().unwrap();
         self.host.git(&["worktree", "add", "-q", "--detach", other]);
-        let ran = self.ran(&["-C", other, "prepare", VM, "--path", "other"]);
+        let ran = self.host.run(&["-C", other, "prepare", VM, "--path", "other"]);
         self.expect(&ran, 0, "the other is to be prepared");
         let home = self.guest.home();
         fs::write(home.join("other/g0"), "of the other\n").unwrap();
-        let ran = self.ran(&[&["-C", other], &SINCE[..]].concat());
+        let ran = self.host.run(&[&["-C", other], &SINCE[..]].concat());
         self.expect(&ran, 0, "the other is to land");
         assert_eq!(fs::read_to_string(self.host.path("other/g0")).unwrap(), "of the other\n");
     }
@@ -554,8 +554,12 @@ impl World {
         landed.filter(|path| self.host_files.get(path) == self.shipped.get(path)).collect()
     }
 
+    /// Runs git-banger, which leaves the host's index, stash, HEAD, refs and reflogs as they are.
     fn ran(&self, args: &[&str]) -> Ran {
-        self.host.run(args)
+        let standing = self.host.standing();
+        let ran = self.host.run(args);
+        standing.assert_same(&self.host.standing());
+        ran
     }
 
     fn expect(&mut self, ran: &Ran, code: i32, why: &str) {
