@@ -1383,7 +1383,8 @@ fn deep_folders_and_long_paths_land_or_are_refused_and_leave_nothing() {
             assert_eq!(hostile.folders().len(), before.len() + levels);
         } else {
             assert!(matches!(code, Some(1 | 5)), "{short}");
-            assert_eq!(said.contains("' is longer than this system lets a program name\n"), name.len() > 1, "{short}");
+            // From 2.41 on git itself takes no tree that is deeper than 2,048 folders.
+            assert_eq!(said.contains("' is longer than this system lets a program name\n"), code == Some(1), "{short}");
             assert_eq!(hostile.folders(), before);
             files.assert_same(&hostile.host.files_but(&[]));
         }
