@@ -13,6 +13,7 @@ mod prepare;
 mod pull;
 mod pulled;
 mod refused;
+mod replaced;
 mod report;
 mod rev;
 mod send;
@@ -22,7 +23,6 @@ mod several;
 mod status;
 mod taking;
 mod undo;
-mod unlanded;
 mod vm;
 mod voice;
 

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 
 use serde_json::json;
 
-use super::unlanded::{self, Rescued};
+use super::replaced::{self, Rescued};
 use super::{App, report};
 use crate::cli::Prepare;
 use crate::error::{Error, Kind, Next, Result};
@@ -102,14 +102,14 @@ impl Ground {
                 repo.adopt(&vm.name, &there)?;
                 ground.records = repo.records(&vm.name)?;
             }
-            let (snapshot, rescued) = unlanded::settle(app, repo, guest, &ground.records, &vm.path, how)?;
+            let (snapshot, rescued) = replaced::settle(app, repo, guest, &ground.records, &vm.path, how)?;
             ground.known = Known { commits: has, ends };
             ground.known.add_head(repo, &snapshot.head)?;
             (ground.snapshot, ground.rescued) = (Some(snapshot), rescued);
         } else if let Some(path) = ground.records.path.clone().filter(|path| *path != vm.path) {
             let known: Vec<_> = [&ground.records.baseline, &ground.records.coming].into_iter().flatten().collect();
             if let Place::Known { .. } = guest.look(&path, &known, &[], false)? {
-                ground.rescued = unlanded::settle(app, repo, guest, &ground.records, &path, how)?.1;
+                ground.rescued = replaced::settle(app, repo, guest, &ground.records, &path, how)?.1;
             }
         }
         Ok(ground)

@@ -634,7 +634,7 @@ const PROPOSED: &[(&str, &[(&str, &str)])] = &[
     ),
     (
         "work_that_a_prepare_would_replace_is_landed_or_saved",
-        &[("unlanded.rs", "lands it"), ("unlanded.rs", "first saves it"), ("unlanded.rs", "shows it")],
+        &[("replaced.rs", "lands it"), ("replaced.rs", "first saves it"), ("replaced.rs", "shows it")],
     ),
     ("where_it_cannot_tell_it_never_says_that_nothing_is_left", &[("status.rs", "lists those that have a name")]),
     ("a_snapshot_is_no_base_and_the_prepared_head_is", &[("base.rs", "takes all since it was prepared")]),
