@@ -113,6 +113,25 @@ fn what_landed_and_was_not_edited_since_is_not_read_however_many_landings_there_
     }
 }
 
+#[test]
+fn a_landing_costs_the_same_in_a_repository_ten_times_as_large() {
+    // Whatever reads or changes a file, a folder or a name.
+    const CALLS: &str = "openat,newfstatat,statx,faccessat2,renameat2,linkat,unlinkat,mkdirat,getdents64";
+    let [small, large] = [600, 6000].map(|files| {
+        let guest = TestGuest::russh();
+        let host = many(&guest, files, None);
+        // All objects in one pack, in both.
+        host.git(&["gc", "-q", "--prune=now"]);
+        // In as many folders in both; and so many that git is asked for its whole index.
+        assert_eq!(edit(&guest, 600, 2).len(), 300);
+        host.stdout(&SINCE);
+        host.stdout(&["undo"]);
+        traced(&host, &["undo", "--redo"], CALLS).len()
+    });
+    println!("{small} and {large} system calls");
+    assert!(large < small + small / 20, "{small} {large}");
+}
+
 /// Returns the most memory, in KiB, that git-banger and each of its children had in a pull, which must land.
 fn memory(host: &Host) -> (u64, u64) {
     let mut pull = Command::new(env!("CARGO_BIN_EXE_git-banger"));
