@@ -236,8 +236,14 @@ impl Git {
         names: impl IntoIterator<Item = N>,
         mut read: impl FnMut(usize, Option<&mut dyn Read>) -> Result<()>,
     ) -> Result<()> {
-        let done = self.ask("contents", names, |number, object, content| Ok(read(number, object.map(|_| content))))?;
-        done.into_iter().collect()
+        let mut failed = None;
+        self.ask("contents", names, |number, object, content| {
+            if failed.is_none() {
+                failed = read(number, object.map(|_| content)).err();
+            }
+            Ok(())
+        })?;
+        failed.map_or(Ok(()), Err)
     }
 
     /// Ends the child that tells of objects: it may have files open that have gone.
