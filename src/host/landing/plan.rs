@@ -13,8 +13,9 @@ use super::stage::{self, Staged};
 use super::steps::{Step, changes, steps};
 use super::swap::{self, Lock, SetAside};
 use super::{Blocked, Conflict, Driver, How, Left, Obstacle, Why, obstacles};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::host::entries::{Entries, Entry};
+use crate::host::git::Object;
 use crate::host::scratch::Scratch;
 use crate::host::{Records, Repo};
 use crate::snapshot::{Change, Oid, Snapshot};
@@ -236,11 +237,10 @@ pub fn turn<'a>(repo: &'a Repo, landing: &Landing, how: How, kind: LandingKind) 
     let mut plan = Plan::open(repo, records, Scratch::beside(repo)?, how, format!("{verb} {}", landing.vm))?;
     let state = record::standing(repo, &plan.records)?;
     let git = plan.scratch.git();
-    let tree = |name| {
-        let tree = git.maybe_oid(["rev-parse", "-q", "--verify", &format!("{}:{name}", landing.commit)])?;
-        Ok::<_, crate::error::Error>(tree.unwrap_or_else(|| Oid::empty_tree(repo.object_format())))
-    };
-    let (before, after) = (tree("before")?, tree("after")?);
+    let names = ["before", "after"].map(|name| format!("{}:{name}", landing.commit));
+    // Where there was nothing, there is no folder.
+    let id = |tree: Option<Object>| tree.map_or_else(|| Oid::empty_tree(repo.object_format()), |tree| tree.id);
+    let [before, after] = git.objects(names, id)?.try_into().map_err(|_| Error::bug("git answered too little"))?;
     let (start, theirs, common) =
         if is_undo { (after, before, &landing.agreed) } else { (before, after, &landing.was) };
     let delta = git.diff(&start, &theirs, false, &[])?;
