@@ -205,6 +205,8 @@ move_head() {
 
 # Writes the files. git looks at all of them first: one that has changed since the snapshot was taken stops it.
 write_files() {
+	# By the times in the index; a file that was only touched has another.
+	plain_git update-index -q --refresh >/dev/null || :
 	plain_git read-tree -m -u "$new_baseline"
 }
 

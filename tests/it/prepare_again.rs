@@ -71,6 +71,23 @@ fn assert_as_shipped(host: &Host, guest: &TestGuest) {
     }
 }
 
+guest_test!(a_file_that_was_only_touched_gets_what_is_new, |guest| {
+    let host = Host::new(guest);
+    host.prepare();
+    // Edited and put back, which the index of the guest does not know; one of them is to change, and one to go.
+    for name in ["a", "b", "folder/c"] {
+        guest.write(name, "edited\n");
+        guest.write(name, host.read(name));
+        let file = fs::File::options().write(true).open(guest.file(name)).unwrap();
+        file.set_modified(std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000)).unwrap();
+    }
+    host.write("a", edited("a", 1));
+    fs::remove_file(host.file("b")).unwrap();
+    prepares(&host, guest, &[]);
+    assert_eq!(fs::read_to_string(guest.file("a")).unwrap(), edited("a", 1));
+    assert!(!guest.file("b").exists());
+});
+
 guest_test!(the_guest_gets_what_the_host_has_now_and_keeps_what_it_ignores, |guest| {
     let host = Host::new(guest);
     host.write("b", edited("b", 1));
