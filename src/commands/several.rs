@@ -1,6 +1,6 @@
 //! The same for several guests at once: what comes of it is told in the order in which they were named.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
@@ -9,6 +9,12 @@ use crate::error::{Kind, Result};
 
 /// So many guests are asked at the same time.
 const AT_ONCE: usize = 8;
+
+/// Returns each name once, in the order in which they first come.
+pub fn once(names: &[String]) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    names.iter().filter(|name| seen.insert(*name)).cloned().collect()
+}
 
 /// Does the work for each guest, and has each result told in turn, as soon as those before it are; after an interrupt no
 /// more.

@@ -5,9 +5,9 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use super::base::Base;
 use super::report::{self, List};
-use super::{App, several, taking};
+use super::taking::{self, Source};
+use super::{App, several};
 use crate::cli::{Status, Taking};
 use crate::error::{Error, Kind, Next, Result};
 use crate::guest::session::{Listed, State};
@@ -43,8 +43,9 @@ pub fn run(args: &Status, app: &App) -> Result<ExitCode> {
                         app.ui().data(&line(vm, "cannot tell"))?;
                     }
                     let error = cannot_tell(vm, error);
-                    app.voice.fail(&error);
-                    error.kind().code()
+                    let code = error.kind().code();
+                    app.fail(error);
+                    code
                 }
             });
             Ok(())
@@ -56,8 +57,7 @@ pub fn run(args: &Status, app: &App) -> Result<ExitCode> {
 /// Returns the guests that are asked: without a name, those that were prepared from this working copy.
 fn chosen(args: &Status, app: &App, repo: &Repo) -> Result<Vec<String>> {
     if !args.vm.is_empty() {
-        let mut seen = BTreeSet::new();
-        return Ok(args.vm.iter().filter(|vm| seen.insert(*vm)).cloned().collect());
+        return Ok(several::once(&args.vm));
     }
     let mut vms: BTreeSet<String> = repo.prepared_vms()?.into_iter().collect();
     if args.all {
@@ -118,10 +118,8 @@ fn look(vm: &str, app: &App, repo: &Repo) -> Result<Found> {
 
 /// Looks at the workspace that was prepared from a working copy.
 fn look_at(vm: &str, app: &App, repo: &Repo) -> Result<Found> {
-    let records = repo.records(vm)?;
     let taking = Taking { base_commit: Some("HEAD@prepare".to_owned()), ignore_unreadable: true };
-    let vm = app.settings.vm(vm, records.path.as_deref(), Some(&repo.name()))?;
-    let base = Base::choose(taking.base_commit.as_deref(), &vm, Some((repo, &records)), app)?;
+    let Source { vm, records, base } = Source::find(vm, &taking, app, repo)?;
     let request = taking::request_history(app, &records, &base, &taking)?;
     let guest = app.connect(&vm)?;
     // What a session does after this may not be in the snapshot, but a session that has ended does nothing.

@@ -1,6 +1,7 @@
 //! What export, fetch, diff, pull and status share: asking guests for their work, and taking it in.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::fs::File;
 use std::sync::{Mutex, PoisonError};
 
 use super::base::Base;
@@ -11,7 +12,7 @@ use crate::guest::{Guest, Payload, Request};
 use crate::host::intake::{Asked, Taken};
 use crate::host::scratch::Scratch;
 use crate::host::{Records, Repo};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Claim, Snapshot};
 use crate::vm::Vm;
 
 /// A guest that is to be asked for its work, as it is known here.
@@ -74,11 +75,28 @@ pub fn request_history(app: &App, records: &Records, base: &Base, taking: &Takin
 /// # Errors
 /// If the guest cannot do it, the connection is lost, or what arrives does not verify.
 pub fn prove(app: &App, repo: &Repo, vm: &Vm, guest: Guest, base: &Base, request: &Request) -> Result<Taken> {
+    let sent = ask(repo, &guest, request)?;
+    guest.close();
+    judge(app, repo, &vm.name, &base.asked, sent, request)
+}
+
+/// Has a guest send its snapshot.
+fn ask(repo: &Repo, guest: &Guest, request: &Request) -> Result<(Claim, File)> {
     let pack = repo.temporary_file()?;
     let claim = guest.snapshot(request, &mut pack.as_file())?;
-    guest.close();
-    let rules = app.settings.rules();
-    Taken::history(repo, &vm.name, &base.asked, claim, pack.into_file(), &rules, &request.given)
+    Ok((claim, pack.into_file()))
+}
+
+/// Proves what a guest sent.
+fn judge(
+    app: &App,
+    repo: &Repo,
+    vm: &str,
+    asked: &Asked,
+    (claim, pack): (Claim, File),
+    request: &Request,
+) -> Result<Taken> {
+    Taken::history(repo, vm, asked, claim, pack, &app.settings.rules(), &request.given)
 }
 
 /// Work that is in the repository, proven.
@@ -112,8 +130,7 @@ pub fn take_each(
     taking: &Taking,
     mut tell: impl FnMut(&str, Result<Work>) -> Result<()>,
 ) -> Result<()> {
-    let mut seen = BTreeSet::new();
-    let names: Vec<String> = names.iter().filter(|name| seen.insert(*name)).cloned().collect();
+    let names = several::once(names);
     // What is recorded is read before anything is written.
     let sources = names.iter().map(|name| (name.as_str(), Source::find(name, taking, app, repo))).collect();
     let sources: Mutex<BTreeMap<&str, Result<Source>>> = Mutex::new(sources);
@@ -159,9 +176,6 @@ pub fn take_files(app: &App, repo: &Repo, guest: &Guest, records: &Records, path
         payload: Payload::History,
         max_bytes: app.settings.max_bytes()?,
     };
-    let pack = repo.temporary_file()?;
-    let claim = guest.snapshot(&request, &mut pack.as_file())?;
-    let (rules, vm) = (app.settings.rules(), &records.vm);
-    let taken = Taken::history(repo, vm, &Asked::Head, claim, pack.into_file(), &rules, &request.given)?;
-    taken.keep(repo, vm).map(|(snapshot, _)| snapshot)
+    let taken = judge(app, repo, &records.vm, &Asked::Head, ask(repo, guest, &request)?, &request)?;
+    taken.keep(repo, &records.vm).map(|(snapshot, _)| snapshot)
 }
