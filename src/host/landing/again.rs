@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io;
 
 use super::agreed::{Ledger, renames};
 use super::look::{Asked, Form, Here, Ours};
@@ -81,7 +83,7 @@ impl Again {
         }
         // For a look, jj would take in all files.
         let ours = if repo.vcs.extras().is_some() {
-            bytes_of(repo, scratch, &folders, &changed)?
+            bytes_of(scratch, &folders, &changed)?
         } else {
             let known = |paths: &[&[u8]]| ledger.knows(repo, paths);
             let asked = Asked {
@@ -156,17 +158,23 @@ impl Again {
 }
 
 /// Returns the files at the paths of changes as their bytes are, where no tool converts them.
-fn bytes_of(repo: &Repo, scratch: &Scratch, folders: &Folders, changes: &[Change]) -> Result<Ours> {
+fn bytes_of(scratch: &Scratch, folders: &Folders, changes: &[Change]) -> Result<Ours> {
     let mut ours = Ours::default();
     let mut here = |path: &[u8], mode, blob| {
         ours.files.insert(path.to_vec(), Here::absent(Entry { mode, blob }));
     };
-    let mut files = Vec::new();
+    let (copies, mut files) = (scratch.path("copies"), Vec::new());
     for change in changes {
         let context = || format!("cannot look at {}", text::path(&change.path));
         match folders.look(&change.path).context(context)? {
             Some(found) if found.is_file() => {
                 let mode = if found.mode & 0o100 == 0 { entries::PLAIN } else { entries::PROGRAM };
+                // git would go where a symlink leads that somebody puts in a folder's place.
+                let copy = copies.join(files.len().to_string());
+                let mut file = folders.read(&change.path).context(context)?;
+                fs::create_dir_all(&copies)
+                    .and_then(|()| io::copy(&mut file, &mut File::create(copy)?))
+                    .context(|| "cannot write a temporary file".to_owned())?;
                 files.push((change.path.as_slice(), mode));
             }
             Some(found) if found.is_symlink() => {
@@ -177,8 +185,9 @@ fn bytes_of(repo: &Repo, scratch: &Scratch, folders: &Folders, changes: &[Change
             _ => {}
         }
     }
-    let paths: Vec<&[u8]> = files.iter().map(|(path, _)| *path).collect();
-    for ((path, mode), blob) in files.into_iter().zip(raw_ids(scratch.git(), repo.top()?, &paths, true)?) {
+    let names: Vec<String> = (0..files.len()).map(|number| number.to_string()).collect();
+    let names: Vec<&[u8]> = names.iter().map(String::as_bytes).collect();
+    for ((path, mode), blob) in files.into_iter().zip(raw_ids(scratch.git(), &copies, &names, true)?) {
         here(path, mode, blob);
     }
     Ok(ours)
